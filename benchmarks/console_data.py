@@ -15,11 +15,12 @@ import psycopg2
 
 from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.batch import BATCH_DECIDER, Batch
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
-from sat_hook.domain.order import Order, fold
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.store.postgres import as_json, projection_row
 
 ACCOUNT = "bench"
@@ -254,7 +255,7 @@ def fill(owner_dsn: str, sizes: Sizes) -> None:
     )
     templates = []
     for place, (share, life) in enumerate(LIVES):
-        order = fold("S", [(event, NOW) for event in (received, *life)])
+        order = ORDER_DECIDER.fold("S", [(event, NOW) for event in (received, *life)])
         assert isinstance(order, Order)
         row = projection_row(StreamId(StreamKind.ORDER, "S"), order)
         templates.append({**row, "place": place, "share": share})
@@ -267,7 +268,7 @@ def fill(owner_dsn: str, sizes: Sizes) -> None:
         digest=DIGEST,
         size_bytes=1,
     )
-    batch = fold_batch("B", [(submitted, NOW)])
+    batch = BATCH_DECIDER.fold("B", [(submitted, NOW)])
     assert isinstance(batch, Batch)
     batches = 1 + (sizes.orders - sizes.largest) // sizes.others
     values = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sat_hook.domain import batch_events, order_events
-from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.batch import BATCH_DECIDER, Batch
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
@@ -43,7 +43,7 @@ def quoted_batch(
         batch_events.BatchValidated(valid=len(changes), rejected=0),
         batch_events.BatchQuoted(quoted=len(changes), rejected=0, total_rupiah=sum(prices_rupiah)),
     )
-    after: Batch | None = fold_batch(batch_id, ((event, T0) for event in events))
+    after: Batch | None = BATCH_DECIDER.fold(batch_id, ((event, T0) for event in events))
     assert after is not None
     changes.append(Change(StreamId(StreamKind.BATCH, batch_id), 0, events, after))
     assert store.append(changes, BY_TEST, T0) == frozenset()

@@ -96,7 +96,8 @@ class Submissions:
         sat = self.installation.accounts.connect(connection, store.database)
 
         def deposit() -> BalanceObservation:
-            return observation_of(sat.settings().account, sat.ask(account_call()), clock.now())
+            reply = sat.ask(account_call())
+            return observation_of(sat.settings().account, reply, reply.began_at, clock.now())
 
         with closing(sat):
             yield Surroundings(

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.domain.account import AccountStanding, fold_account
-from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.batch import BATCH_DECIDER, Batch
 from sat_hook.domain.console_users import fold_user
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
-from sat_hook.domain.export import fold_export
+from sat_hook.domain.export import EXPORT_DECIDER
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
@@ -129,11 +129,11 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
             case StreamKind.ORDER:
                 after, movements = fold_with_movements(stream.key, [item.recorded for item in placed])
             case StreamKind.BATCH:
-                after = fold_batch(stream.key, events)
+                after = BATCH_DECIDER.fold(stream.key, events)
             case StreamKind.ACCOUNT:
                 after = fold_account(stream.key, events)
             case StreamKind.EXPORT:
-                after = fold_export(stream.key, events)
+                after = EXPORT_DECIDER.fold(stream.key, events)
             case StreamKind.USER:
                 after = fold_user(events)
             case StreamKind.LOG:

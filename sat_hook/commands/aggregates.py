@@ -16,7 +16,7 @@ from sat_hook.domain.books_decisions import AccountLedger, books_decider
 from sat_hook.domain.console_users import USER_DECIDER, ConsoleUser, UserCommand, fold_user
 from sat_hook.domain.decision import Decider, Record
 from sat_hook.domain.event_record import StreamId, StreamKind
-from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportCommand, fold_export
+from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportCommand
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_DECIDER
@@ -64,7 +64,7 @@ def books_aggregate(account: str) -> Aggregate[AccountLedger, BooksCommand]:
 def load_export(store: EventStore, export_id: str) -> Export | None:
     """The state of an export. Exports are few, so the store keeps no document of them."""
     recorded = store.read_stream(StreamId(StreamKind.EXPORT, export_id))
-    return fold_export(export_id, ((item.event, item.occurred_at) for item in recorded))
+    return EXPORT_DECIDER.fold(export_id, ((item.event, item.occurred_at) for item in recorded))
 
 
 def _itself(state: D | None) -> D:

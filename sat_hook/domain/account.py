@@ -17,7 +17,7 @@ from sat_hook.domain.account_rules import (
     evolve_rules,
 )
 from sat_hook.domain.books_events import BooksEvent
-from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason
+from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
 from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.funds import Movement, MovementKind
@@ -230,15 +230,15 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> Decisi
     match command:
         case PauseAccount(reason=reason):
             if standing.is_paused:
-                return Refusal(reason=RefusalReason.ALREADY_SO, detail=standing.pause_reason or "")
+                return refuse(RefusalReason.ALREADY_SO, standing.pause_reason or "")
             return (AccountPaused(account=standing.account, reason=reason),)
         case ResumeAccount(reason=reason):
             if not standing.is_paused:
-                return Refusal(reason=RefusalReason.ALREADY_SO)
+                return refuse(RefusalReason.ALREADY_SO)
             return (AccountResumed(account=standing.account, reason=reason),)
         case BindClient(connection=connection, client=client):
             if client in standing.clients:
-                return Refusal(reason=RefusalReason.ALREADY_SO)
+                return refuse(RefusalReason.ALREADY_SO)
             return (AccountClientBound(account=standing.account, connection=connection, client=client),)
         case RecordSearch(client_number=number, orders=orders):
             return (ClientNumberSearched(account=standing.account, client_number=number, orders=orders),)
@@ -262,9 +262,7 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> Decisi
 
 def _report_movement(standing: AccountStanding, command: ReportMovement) -> Decision:
     if standing.last_movement_at is not None and command.observed_at <= standing.last_movement_at:
-        return Refusal(
-            reason=RefusalReason.STALE_EVIDENCE, detail=f"reported up to {standing.last_movement_at}"
-        )
+        return refuse(RefusalReason.STALE_EVIDENCE, f"reported up to {standing.last_movement_at}")
     kinds: dict[MovementKind, type[ForeignSpendSuspected] | type[TopUpSeen]] = {
         MovementKind.FOREIGN_SPEND: ForeignSpendSuspected,
         MovementKind.TOP_UP: TopUpSeen,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sat_hook.domain.decision import Decision, Refusal, RefusalReason
+from sat_hook.domain.decision import Decision, Refusal, RefusalReason, refuse
 from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.guards import MAXIMUM_DUPLICATE_DAYS, AccountRules, GuardRules
 from sat_hook.domain.people import is_same_person, user_named
@@ -271,10 +271,10 @@ def looser_than(rules: AccountRules, asked: Mapping[str, float | None]) -> dict[
 
 def _adopt(account: str, standing: RulesStanding, connection: str, asked: AccountRules) -> Decision:
     if standing.are_confirmed:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail="people have confirmed the rules")
+        return refuse(RefusalReason.ALREADY_SO, "people have confirmed the rules")
     values = RuleValues.of(standing.in_force.stricter(asked))
     if values == standing.values:
-        return Refusal(reason=RefusalReason.ALREADY_SO)
+        return refuse(RefusalReason.ALREADY_SO)
     return (AccountRulesAdopted(account=account, connection=connection, values=values),)
 
 
@@ -300,7 +300,7 @@ def _propose(account: str, version: int, standing: RulesStanding, command: Propo
             "confirmed or declined first"
         )
     if standing.are_confirmed and values == standing.values:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail="these are the rules of the account")
+        return refuse(RefusalReason.ALREADY_SO, "these are the rules of the account")
     return (
         AccountRulesProposed(
             account=account,
@@ -358,4 +358,4 @@ def _answer(account: str, standing: RulesStanding, command: ConfirmRules | Decli
 
 
 def _wrong(detail: str) -> Refusal:
-    return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)
+    return refuse(RefusalReason.WRONG_STATE, detail)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
@@ -173,9 +171,9 @@ def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
     match command:
         case RequestApproval(terms=terms, held=held, persons=persons):
             if batch.asked_for == terms and persons <= batch.persons:
-                return Refusal(reason=RefusalReason.ALREADY_SO)
+                return refuse(RefusalReason.ALREADY_SO)
             if batch.left_out != command.left_out:
-                return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="orders were left out meanwhile")
+                return refuse(RefusalReason.PRICE_CHANGED, "orders were left out meanwhile")
             # A batch that once needed more persons always does.
             persons = max(persons, batch.persons)
             return (happened.ApprovalRequested(terms=terms, held=held, persons=persons),)
@@ -205,11 +203,11 @@ def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
 
 def _refuse_answer(batch: Batch, terms: happened.ApprovalTerms, approver: str) -> Refusal | None:
     if batch.approved == terms:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"approved by {batch.approver}")
+        return refuse(RefusalReason.ALREADY_SO, f"approved by {batch.approver}")
     if batch.asked_for != terms:
         return _something_else()
     if batch.is_signed_by(approver):
-        return Refusal(reason=RefusalReason.SAME_PERSON, detail=f"user {approver!r} has signed already")
+        return refuse(RefusalReason.SAME_PERSON, f"user {approver!r} has signed already")
     return None
 
 
@@ -304,14 +302,6 @@ def evolve_batch(batch: Batch | None, batch_id: str, event: Event) -> Batch:
     if batch is None:
         raise ValueError(f"the stream of {batch_id} begins with {event.type_name}, not with BatchSubmitted")
     return batch.model_copy(update={**_change(batch, event), "version": batch.version + 1})
-
-
-def fold_batch(batch_id: str, events: Iterable[tuple[Event, datetime]]) -> Batch | None:
-    """The batch after all of ``events``, or None when there are none."""
-    batch: Batch | None = None
-    for event, _ in events:
-        batch = evolve_batch(batch, batch_id, event)
-    return batch
 
 
 BATCH_DECIDER: Decider[Batch | None, BatchCommand] = Decider(

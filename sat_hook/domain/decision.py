@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -90,6 +90,13 @@ class Decider(Generic[State, Command]):
     initial_state: Callable[[str], State]
     decide: Callable[[State, Command], Decision]
     evolve: Callable[[State, str, Event, datetime], State]
+
+    def fold(self, key: str, events: Iterable[tuple[Event, datetime]]) -> State:
+        """The state after all of ``events``, each with the time at which it occurred."""
+        state = self.initial_state(key)
+        for event, occurred_at in events:
+            state = self.evolve(state, key, event, occurred_at)
+        return state
 
 
 def nothing_yet(_key: str) -> None:

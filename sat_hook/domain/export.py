@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -115,14 +114,6 @@ def evolve_export(export: Export | None, export_id: str, event: Event, occurred_
         case _:
             raise ValueError(f"{event.type_name} does not follow in the stream of an export")
     return export.model_copy(update={**change, "version": export.version + 1})
-
-
-def fold_export(export_id: str, events: Iterable[tuple[Event, datetime]]) -> Export | None:
-    """The export after all of ``events``, or None when there are none."""
-    export: Export | None = None
-    for event, occurred_at in events:
-        export = evolve_export(export, export_id, event, occurred_at)
-    return export
 
 
 EXPORT_DECIDER: Decider[Export | None, ExportCommand] = Decider(

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -151,14 +151,6 @@ def evolve(order: Order | None, request_id: str, event: Event, occurred_at: date
         raise ValueError(f"the stream of {request_id} begins with {event.type_name}, not with OrderReceived")
     change = {**_change(order, event, occurred_at), "version": order.version + 1}
     return _with(order, change)
-
-
-def fold(request_id: str, events: Iterable[tuple[Event, datetime]]) -> Order | None:
-    """The order after all of ``events`` (each with its occurred_at), or None when there are none."""
-    order: Order | None = None
-    for event, occurred_at in events:
-        order = evolve(order, request_id, event, occurred_at)
-    return order
 
 
 def _with(order: Order, change: Mapping[str, object]) -> Order:

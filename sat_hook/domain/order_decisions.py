@@ -11,12 +11,10 @@ from dataclasses import replace
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet
-from sat_hook.domain.decision import refuse as _refuse
+from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet, refuse
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamKind
-from sat_hook.domain.order import Order, OrderState, evolve
-from sat_hook.domain.order import wrong_state as _wrong_state
+from sat_hook.domain.order import Order, OrderState, evolve, wrong_state
 from sat_hook.domain.order_commands import OperatorEnd, OrderCommand, ReplyVerdict
 from sat_hook.domain.same_order import differing_members
 from sat_hook.domain.status_decisions import charge_above_quote, record_callback, record_status
@@ -31,7 +29,7 @@ def decide(order: Order | None, command: OrderCommand) -> Decision:
     if isinstance(command, asked.Receive):
         return _receive(order, command)
     if order is None:
-        return _refuse(RefusalReason.NO_SUCH_ORDER)
+        return refuse(RefusalReason.NO_SUCH_ORDER)
     # Each function takes its own command type; the table pairs them.
     decide_one: Callable[[Order, OrderCommand], Decision] = _DECISIONS[type(command)]  # type: ignore[assignment]
     command, unknown = with_amounts_alone(command)
@@ -50,8 +48,8 @@ def _receive(order: Order | None, command: asked.Receive) -> Decision:
     if order is None or order.may_be_received_again(command.received.batch_id):
         return (command.received,)
     if order.payload_digest == command.received.payload_digest:
-        return _refuse(RefusalReason.SAME_ORDER, f"already row {order.row_number} of batch {order.batch_id}")
-    return _refuse(
+        return refuse(RefusalReason.SAME_ORDER, f"already row {order.row_number} of batch {order.batch_id}")
+    return refuse(
         RefusalReason.ORDER_ID_REUSED,
         f"order id {order.order_id!r} already stands for another order: row {order.row_number} of batch "
         f"{order.batch_id}",
@@ -60,9 +58,9 @@ def _receive(order: Order | None, command: asked.Receive) -> Decision:
 
 def _validate(order: Order, command: asked.Validate) -> Decision:
     if order.state is not OrderState.RECEIVED:
-        return _wrong_state(order)
+        return wrong_state(order)
     if order.is_inquiry is not None:
-        return _refuse(RefusalReason.ALREADY_SO)
+        return refuse(RefusalReason.ALREADY_SO)
     return (
         happened.OrderValidated(is_inquiry=command.is_inquiry, list_price_rupiah=command.list_price_rupiah),
     )
@@ -70,15 +68,15 @@ def _validate(order: Order, command: asked.Validate) -> Decision:
 
 def _reject(order: Order, command: asked.Reject) -> Decision:
     if order.state not in (OrderState.RECEIVED, OrderState.QUOTED):
-        return _wrong_state(order)
+        return wrong_state(order)
     return (happened.OrderRejected(reason=command.reason, detail=command.detail),)
 
 
 def _quote(order: Order, command: asked.Quote) -> Decision:
     if order.state not in (OrderState.RECEIVED, OrderState.QUOTED):
-        return _wrong_state(order)
+        return wrong_state(order)
     if order.is_inquiry is None:
-        return _refuse(RefusalReason.NOT_VALIDATED)
+        return refuse(RefusalReason.NOT_VALIDATED)
     return (
         happened.OrderQuoted(
             price_rupiah=command.price_rupiah,
@@ -91,7 +89,7 @@ def _quote(order: Order, command: asked.Quote) -> Decision:
 
 def _hold(order: Order, command: asked.Hold) -> Decision:
     if order.state is not OrderState.QUOTED:
-        return _wrong_state(order)
+        return wrong_state(order)
     return (
         happened.OrderHeld(
             reason=command.reason,
@@ -104,81 +102,81 @@ def _hold(order: Order, command: asked.Hold) -> Decision:
 
 def _admit(order: Order, command: asked.Admit) -> Decision:
     if order.state is not OrderState.QUOTED or order.quote_rupiah is None:
-        return _wrong_state(order)
+        return wrong_state(order)
     if order.admitted_at is not None and order.admitted_at >= command.day_start:
-        return _refuse(RefusalReason.ALREADY_SO)
+        return refuse(RefusalReason.ALREADY_SO)
     return (happened.OrderAdmitted(price_rupiah=order.quote_rupiah),)
 
 
 def _approve(order: Order, command: asked.Approve) -> Decision:
     if order.state not in (OrderState.QUOTED, OrderState.HELD) or order.quote_rupiah is None:
-        return _wrong_state(order)
+        return wrong_state(order)
     price = order.quote_rupiah if order.held_rupiah is None else order.held_rupiah
     if command.price_rupiah != price:
-        return _refuse(RefusalReason.PRICE_CHANGED, f"the order costs {price} rupiah")
+        return refuse(RefusalReason.PRICE_CHANGED, f"the order costs {price} rupiah")
     approved = happened.OrderApproved(price_rupiah=price)
     if order.state is OrderState.QUOTED:
         if order.approved_rupiah == price:
-            return _refuse(RefusalReason.ALREADY_SO)
+            return refuse(RefusalReason.ALREADY_SO)
         return (approved,)
     if command.release_reason is None:
-        return _wrong_state(order)
+        return wrong_state(order)
     released = happened.OrderReleased(reason=command.release_reason)
     return (released, happened.OrderAdmitted(price_rupiah=price), approved)
 
 
 def _release(order: Order, command: asked.Release) -> Decision:
     if order.state is not OrderState.HELD:
-        return _wrong_state(order)
+        return wrong_state(order)
     return (happened.OrderReleased(reason=command.reason),)
 
 
 def _cancel(order: Order, command: asked.Cancel) -> Decision:
     if order.state is not OrderState.HELD:
-        return _wrong_state(order)
+        return wrong_state(order)
     return (happened.OrderCancelled(reason=command.reason),)
 
 
 def _withdraw(order: Order, command: asked.Withdraw) -> Decision:
     if order.state.is_final:
-        return _refuse(RefusalReason.ALREADY_ENDED, f"the order is {order.state.value}")
+        return refuse(RefusalReason.ALREADY_ENDED, f"the order is {order.state.value}")
     if order.may_have_arrived or not order.state.was_never_sent:
-        return _refuse(RefusalReason.MAY_HAVE_BEEN_SENT, f"the order is {order.state.value}")
+        return refuse(RefusalReason.MAY_HAVE_BEEN_SENT, f"the order is {order.state.value}")
     return (happened.OrderWithdrawn(reason=command.reason),)
 
 
 def _renew_reservation(order: Order, command: asked.RenewReservation) -> Decision:
     if order.state is not OrderState.QUOTED:
-        return _wrong_state(order)
+        return wrong_state(order)
     if not order.must_be_reserved_again:
-        return _refuse(RefusalReason.ALREADY_SO)
+        return refuse(RefusalReason.ALREADY_SO)
     if order.quote_rupiah is None or order.quote_rupiah > command.price_rupiah:
-        return _refuse(RefusalReason.QUOTE_STALE, f"the quote is {order.quote_rupiah} rupiah by now")
+        return refuse(RefusalReason.QUOTE_STALE, f"the quote is {order.quote_rupiah} rupiah by now")
     return (happened.ReservationRenewed(price_rupiah=command.price_rupiah),)
 
 
 def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
     if command.based_on_version is not None and command.based_on_version != order.version:
-        return _refuse(RefusalReason.OVERTAKEN, "the order has changed since it was looked at")
+        return refuse(RefusalReason.OVERTAKEN, "the order has changed since it was looked at")
     if order.state is OrderState.SUBMITTING:
-        return _refuse(RefusalReason.IN_FLIGHT, "another sender may still be writing this order")
+        return refuse(RefusalReason.IN_FLIGHT, "another sender may still be writing this order")
     if order.state is OrderState.QUOTED:
         if order.quote_rupiah is None or order.quote_valid_until is None:
-            return _refuse(RefusalReason.QUOTE_STALE, "there is no quote")
+            return refuse(RefusalReason.QUOTE_STALE, "there is no quote")
         if order.approved_rupiah is not None and order.quote_rupiah > order.approved_rupiah:
-            return _refuse(RefusalReason.NOT_APPROVED, f"approved up to {order.approved_rupiah} rupiah")
+            return refuse(RefusalReason.NOT_APPROVED, f"approved up to {order.approved_rupiah} rupiah")
         if command.now >= order.quote_valid_until:
-            return _refuse(RefusalReason.QUOTE_STALE, f"the quote ended at {order.quote_valid_until}")
+            return refuse(RefusalReason.QUOTE_STALE, f"the quote ended at {order.quote_valid_until}")
         if order.must_be_reserved_again:
-            return _refuse(RefusalReason.NOT_RESERVED, "no funds stand behind the order as it is now")
+            return refuse(RefusalReason.NOT_RESERVED, "no funds stand behind the order as it is now")
     elif order.state is OrderState.UNKNOWN:
         refusal = _refuse_resend(order, command)
         if refusal is not None:
             return refusal
     else:
-        return _wrong_state(order)
+        return wrong_state(order)
     if order.may_have_arrived and command.body != order.checkout_body:
-        return _refuse(
+        return refuse(
             RefusalReason.BODY_CHANGED, "a body that may have arrived is only ever sent again as it was"
         )
     return (
@@ -195,19 +193,19 @@ def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
 def _refuse_resend(order: Order, command: asked.RequestCheckout) -> Refusal | None:
     """Refuse a resend unless SAT said, after the last attempt had settled, that it does not know the id."""
     if order.mismatch is not None:
-        return _refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "SAT has signed a status with this id")
+        return refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "SAT has signed a status with this id")
     if order.not_found_at is None or order.settled_after is None or order.not_found_at < order.settled_after:
-        return _refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "ask for the status first")
+        return refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "ask for the status first")
     if command.resend_until is None or command.now >= command.resend_until:
-        return _refuse(RefusalReason.BEYOND_DEDUP_HORIZON, "SAT might not refuse the duplicate any more")
+        return refuse(RefusalReason.BEYOND_DEDUP_HORIZON, "SAT might not refuse the duplicate any more")
     return None
 
 
 def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
     if order.attempt == 0:
-        return _refuse(RefusalReason.NEVER_SENT)
+        return refuse(RefusalReason.NEVER_SENT)
     if command.attempt != order.attempt:
-        return _refuse(RefusalReason.STALE_ATTEMPT, f"attempt {order.attempt} is the current one")
+        return refuse(RefusalReason.STALE_ATTEMPT, f"attempt {order.attempt} is the current one")
     late = (OrderState.UNKNOWN, OrderState.ESCALATED)
     told = (command.product_code, command.client_number)
     if command.verdict is ReplyVerdict.ACCEPTED and differing_members(
@@ -217,7 +215,7 @@ def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
     if order.state in late and command.verdict is ReplyVerdict.ACCEPTED:
         return _accepted(order, command)
     if order.state is not OrderState.SUBMITTING:
-        return _refuse(RefusalReason.OVERTAKEN, f"the order is already {order.state.value}")
+        return refuse(RefusalReason.OVERTAKEN, f"the order is already {order.state.value}")
     match command.verdict:
         case ReplyVerdict.NOT_SENT:
             return (happened.CheckoutNotSent(attempt=command.attempt, reason=command.reason),)
@@ -258,23 +256,23 @@ def _unknown(command: asked.RecordReply, reason: str) -> Event:
 
 def _record_not_found(order: Order, command: asked.RecordNotFound) -> Decision:
     if order.attempt == 0 or order.settled_after is None:
-        return _refuse(RefusalReason.NEVER_SENT)
+        return refuse(RefusalReason.NEVER_SENT)
     if not (order.state.is_in_flight or order.state is OrderState.ESCALATED):
-        return _wrong_state(order)
+        return wrong_state(order)
     if command.asked_at < order.settled_after:
-        return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still arrive")
+        return refuse(RefusalReason.TOO_EARLY, "the last attempt may still arrive")
     if order.not_found_at is not None:
-        return _refuse(RefusalReason.ALREADY_SO)
+        return refuse(RefusalReason.ALREADY_SO)
     return (happened.StatusNotFound(attempt=order.attempt, asked_at=command.asked_at),)
 
 
 def _escalate(order: Order, command: asked.Escalate) -> Decision:
     if order.state is OrderState.ESCALATED:
-        return _refuse(RefusalReason.ALREADY_SO)
+        return refuse(RefusalReason.ALREADY_SO)
     if not order.state.is_in_flight:
-        return _wrong_state(order)
+        return wrong_state(order)
     if order.may_be_under_way(command.now):
-        return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
+        return refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
     return (happened.OrderEscalated(reason=command.reason),)
 
 
@@ -286,17 +284,17 @@ def _ask_status(order: Order, command: asked.AskStatus) -> Decision:
 
 def _allow_resend(order: Order, command: asked.AllowResend) -> Decision:
     if order.state is not OrderState.ESCALATED:
-        return _wrong_state(order)
+        return wrong_state(order)
     if command.now >= command.resend_until:
-        return _refuse(RefusalReason.BEYOND_DEDUP_HORIZON, "SAT might not refuse the duplicate any more")
+        return refuse(RefusalReason.BEYOND_DEDUP_HORIZON, "SAT might not refuse the duplicate any more")
     return (happened.ResendAllowedByOperator(reason=command.reason),)
 
 
 def _end_by_operator(order: Order, command: asked.EndByOperator) -> Decision:
     if order.state is not OrderState.ESCALATED:
-        return _wrong_state(order)
+        return wrong_state(order)
     if order.may_be_under_way(command.now):
-        return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
+        return refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
     if command.end is OperatorEnd.SUCCEEDED:
         return (happened.SucceededByOperator(reason=command.reason),)
     return (happened.FailedByOperator(reason=command.reason),)

@@ -14,7 +14,7 @@ from sat_hook.domain.books_events import (
     SettlementMappingSaved,
     SettlementSetAside,
 )
-from sat_hook.domain.decision import Decision, Refusal, RefusalReason
+from sat_hook.domain.decision import Decision, RefusalReason, refuse
 
 MINIMUM_DIGEST_CHARACTERS = 6
 MAXIMUM_MAPPINGS = 50
@@ -37,7 +37,7 @@ def record_settlement(books: AccountBooks, event: SettlementImported) -> Decisio
     else:
         is_known = any(known.digest == event.digest for known in of_day)
     if is_known:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=of_day[0].name)
+        return refuse(RefusalReason.ALREADY_SO, of_day[0].name)
     return (event,)
 
 
@@ -55,7 +55,7 @@ def set_aside(books: AccountBooks, event: SettlementSetAside) -> Decision:
     """Set a file aside so that it does not count; a repeat changes nothing."""
     known = books.set_aside.get(event.name)
     if known is not None and known.event.model_copy(update={"day": event.day}) == event:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
+        return refuse(RefusalReason.ALREADY_SO, event.name)
     return (event,)
 
 
@@ -81,7 +81,7 @@ def save_mapping(books: AccountBooks, event: SettlementMappingSaved) -> Decision
 def clear(books: AccountBooks, name: str, reason: str) -> Decision:
     """Clear a file that was set aside and is no longer offered, or that was already imported."""
     if name not in books.set_aside:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=name)
+        return refuse(RefusalReason.ALREADY_SO, name)
     return (SettlementCleared(account=books.account, name=name, reason=reason),)
 
 
@@ -128,19 +128,19 @@ def choose(books: AccountBooks, day: date, file: str, reason: str) -> Decision:
     there = in_doubt(books, day)
     if not there:
         detail = f"{day}: found no settlement files to choose between; expected two or more"
-        return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)
+        return refuse(RefusalReason.WRONG_STATE, detail)
     meant = [one for one in there if file == one.name or _begins(one.digest, file)]
     if len(meant) != 1:
         found = f"{len(meant)} files of that name" if meant else repr(file)
         expected = ", ".join(f"{one.name} ({one.digest[:8]})" for one in there)
-        return Refusal(
-            reason=RefusalReason.WRONG_STATE,
-            detail=f"{day}: found {found}; expected one of {expected}, by its name or these characters",
+        return refuse(
+            RefusalReason.WRONG_STATE,
+            f"{day}: found {found}; expected one of {expected}, by its name or these characters",
         )
     (chosen,) = meant
     last = [choice.event.digest for choice in books.choices if choice.event.day == day][-1:]
     if last == [chosen.digest]:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=chosen.name)
+        return refuse(RefusalReason.ALREADY_SO, chosen.name)
     return (
         SettlementChosen(
             account=books.account, day=day, name=chosen.name, digest=chosen.digest, reason=reason

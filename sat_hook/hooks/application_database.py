@@ -17,13 +17,12 @@ from sat_hook.commands.handler import CommandHandler
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.clock import StoreClock
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, borrow, give_back
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.rechecks import PostgresRecheckSchedule
-from sat_hook.store.shared_database import borrow, give_back
 
 DEFAULT_CONNECTION = "sat_db"
 PASSED_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")

@@ -64,15 +64,12 @@ class Reservation:
         return self.left_orders > 0
 
 
-def observation_of(account: str, reply: Reply[Account], received_at: datetime) -> BalanceObservation:
+def observation_of(
+    account: str, reply: Reply[Account], requested_at: datetime, received_at: datetime
+) -> BalanceObservation:
     """An observation of the deposit, from the answer and its exact bytes."""
-    return BalanceObservation(
-        account=account,
-        saldo_rupiah=reply.value.saldo_rupiah,
-        requested_at=reply.began_at,
-        received_at=received_at,
-        response_digest=digest_of(reply.response.body),
-    )
+    digest = digest_of(reply.response.body)
+    return BalanceObservation(account, reply.value.saldo_rupiah, requested_at, received_at, digest)
 
 
 async def look_at_deposit(sat: SATApi, clock: Clock, account: str) -> BalanceObservation:
@@ -83,8 +80,7 @@ async def look_at_deposit(sat: SATApi, clock: Clock, account: str) -> BalanceObs
     """
     requested_at = clock.now()
     reply = await sat.ask(account_call())
-    digest = digest_of(reply.response.body)
-    return BalanceObservation(account, reply.value.saldo_rupiah, requested_at, clock.now(), digest)
+    return observation_of(account, reply, requested_at, clock.now())
 
 
 def record_observation(

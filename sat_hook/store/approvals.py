@@ -10,7 +10,7 @@ from sat_hook.domain.order import Order
 from sat_hook.store.batch_lists import FoundBatch
 from sat_hook.store.database import Database
 from sat_hook.store.order_lists import FoundOrder
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 RECIPIENTS_LOOKED_AT = 1_000
 """Orders of a batch, the dearest, of which new recipients are looked for."""
@@ -58,17 +58,15 @@ class ApprovalStore:
 
     def new_recipients(self, batch_id: str, account: str, limit: int, *, with_held: bool) -> NewRecipients:
         """Orders that would be sent to client numbers that the account never paid."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._approvals.new_recipients(
-                    connection,
-                    batch_id=batch_id,
-                    account=account,
-                    with_held=with_held,
-                    looked=RECIPIENTS_LOOKED_AT,
-                    limit=limit,
-                )
-            )
+        rows = run(
+            self._database,
+            self._approvals.new_recipients,
+            batch_id=batch_id,
+            account=account,
+            with_held=with_held,
+            looked=RECIPIENTS_LOOKED_AT,
+            limit=limit,
+        )
         looked_at, count = rows[0][:2]
         found = [
             FoundOrder(Order.model_validate_json(document), changed_at, file_name)

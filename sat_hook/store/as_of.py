@@ -10,11 +10,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.batch import BATCH_DECIDER, Batch
 from sat_hook.domain.batch_events import BatchReceived
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.grouping import grouped
-from sat_hook.domain.order import Order, OrderState, fold
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.store.event_store import (
     BatchReader,
     EventStore,
@@ -75,7 +76,7 @@ class StoreAsOf(BatchReader, ABC):
 
     def load_batch(self, batch_id: str) -> Batch | None:
         events = self.read_stream(StreamId(StreamKind.BATCH, batch_id))
-        return fold_batch(batch_id, ((recorded.event, recorded.occurred_at) for recorded in events))
+        return BATCH_DECIDER.fold(batch_id, ((recorded.event, recorded.occurred_at) for recorded in events))
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
         found: dict[str, Order] = {}
@@ -87,7 +88,9 @@ class StoreAsOf(BatchReader, ABC):
         streams = [StreamId(StreamKind.ORDER, key) for key in request_ids]
         found: dict[str, Order] = {}
         for stream, events in groupby(self._events_of(streams), key=lambda recorded: recorded.stream):
-            order = fold(stream.key, ((recorded.event, recorded.occurred_at) for recorded in events))
+            order = ORDER_DECIDER.fold(
+                stream.key, ((recorded.event, recorded.occurred_at) for recorded in events)
+            )
             assert order is not None
             found[stream.key] = order
         return found

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 KEPT_SECONDS = 86_400
 ABANDONED_SECONDS = 600
@@ -105,18 +105,17 @@ class RememberedRequests:
 
     def end(self, request: RequestKey, claim: datetime, status: int, answer: KeptAnswer | None) -> None:
         """Keep the answer of a request; None for one that is not kept."""
-        with self._database.transaction() as connection:
-            self._keys.keep_answer(
-                connection,
-                person=request.person,
-                key=request.key,
-                claimed_at=claim,
-                status=status,
-                media_type=None if answer is None else answer.media_type,
-                response=None if answer is None else answer.response,
-            )
+        run(
+            self._database,
+            self._keys.keep_answer,
+            person=request.person,
+            key=request.key,
+            claimed_at=claim,
+            status=status,
+            media_type=None if answer is None else answer.media_type,
+            response=None if answer is None else answer.response,
+        )
 
     def release(self, request: RequestKey, claim: datetime) -> None:
         """Forget a request that came to nothing."""
-        with self._database.transaction() as connection:
-            self._keys.release_key(connection, person=request.person, key=request.key, claimed_at=claim)
+        run(self._database, self._keys.release_key, person=request.person, key=request.key, claimed_at=claim)

@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.grouping import grouped
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 ROWS_OF_A_PART = 1_000
 
@@ -97,8 +97,7 @@ class OrderDrafts:
 
     def load(self, draft_id: str, owner: str) -> StoredDraft | None:
         """A draft of its owner; None for any other."""
-        with self._database.transaction() as connection:
-            row = self._drafts.load_draft(connection, draft_id=draft_id, owner=owner)
+        row = run(self._database, self._drafts.load_draft, draft_id=draft_id, owner=owner)
         if row is None:
             return None
         version, created, changed, document, first_rows, checked, summary, lights = row
@@ -116,8 +115,7 @@ class OrderDrafts:
 
     def of_owner(self, owner: str) -> list[StoredDraft]:
         """The drafts of an owner, the last changed first, without their rows."""
-        with self._database.transaction() as connection:
-            rows = list(self._drafts.drafts_of(connection, owner=owner))
+        rows = run(self._database, self._drafts.drafts_of, owner=owner)
         return [
             StoredDraft(*state, checked_version=checked, summary=summary)  # type: ignore[misc]
             for *state, checked, summary in rows
@@ -125,16 +123,21 @@ class OrderDrafts:
 
     def change(self, draft_id: str, owner: str, version: int, document: str) -> tuple[int, datetime] | None:
         """Store a new state of a draft; None when it is not at this version any more."""
-        with self._database.transaction() as connection:
-            changed = self._drafts.change_draft(
-                connection, draft_id=draft_id, owner=owner, version=version, document=document
-            )
+        changed = run(
+            self._database,
+            self._drafts.change_draft,
+            draft_id=draft_id,
+            owner=owner,
+            version=version,
+            document=document,
+        )
         return None if changed is None else (changed[0], changed[1])
 
     def upload(self, draft_id: str) -> bytes:
         """The bytes that were uploaded."""
-        with self._database.transaction() as connection:
-            ((content,),) = self._drafts.parts_of(connection, draft_id=draft_id, kind="upload", parts=None)
+        ((content,),) = run(
+            self._database, self._drafts.parts_of, draft_id=draft_id, kind="upload", parts=None
+        )
         return zlib.decompress(bytes(content))
 
     def rows(self, draft_id: str, parts: Sequence[int] | None = None) -> list[tuple[int, Any]]:
@@ -169,44 +172,39 @@ class OrderDrafts:
 
     def discard(self, draft_id: str, owner: str) -> None:
         """Delete a draft of its owner."""
-        with self._database.transaction() as connection:
-            self._drafts.delete_draft(connection, draft_id=draft_id, owner=owner)
+        run(self._database, self._drafts.delete_draft, draft_id=draft_id, owner=owner)
 
     def discard_old(self, before: datetime) -> None:
         """Delete the drafts of all owners that were last changed before a moment."""
-        with self._database.transaction() as connection:
-            self._drafts.delete_old_drafts(connection, before=before)
+        run(self._database, self._drafts.delete_old_drafts, before=before)
 
     def save_mapping(
         self, account: str, name: str, fingerprint: str, columns: Sequence[str], saved_by: str
     ) -> None:
         """Keep a mapping by its name."""
-        with self._database.transaction() as connection:
-            self._drafts.save_mapping(
-                connection,
-                account=account,
-                name=name,
-                fingerprint=fingerprint,
-                columns=list(columns),
-                saved_by=saved_by,
-            )
+        run(
+            self._database,
+            self._drafts.save_mapping,
+            account=account,
+            name=name,
+            fingerprint=fingerprint,
+            columns=list(columns),
+            saved_by=saved_by,
+        )
 
     def mappings(self, account: str) -> list[ColumnMapping]:
         """The mappings of an account, by name."""
-        with self._database.transaction() as connection:
-            rows = list(self._drafts.mappings_of(connection, account=account))
+        rows = run(self._database, self._drafts.mappings_of, account=account)
         return [_mapping(row) for row in rows]
 
     def mapping_for(self, account: str, fingerprint: str) -> ColumnMapping | None:
         """The last mapping that was saved for these titles."""
-        with self._database.transaction() as connection:
-            row = self._drafts.mapping_for(connection, account=account, fingerprint=fingerprint)
+        row = run(self._database, self._drafts.mapping_for, account=account, fingerprint=fingerprint)
         return None if row is None else _mapping(row)
 
     def delete_mapping(self, account: str, name: str) -> None:
         """Delete a mapping of an account."""
-        with self._database.transaction() as connection:
-            self._drafts.delete_mapping(connection, account=account, name=name)
+        run(self._database, self._drafts.delete_mapping, account=account, name=name)
 
     def _add_parts(self, connection: Connection, draft_id: str, kind: str, contents: Iterable[bytes]) -> None:
         packed = list(contents)
@@ -216,8 +214,7 @@ class OrderDrafts:
 
     def _parts(self, draft_id: str, kind: str, parts: Sequence[int] | None) -> list[tuple[int, Any]]:
         wanted = None if parts is None else list(parts)
-        with self._database.transaction() as connection:
-            found = list(self._drafts.parts_of(connection, draft_id=draft_id, kind=kind, parts=wanted))
+        found = run(self._database, self._drafts.parts_of, draft_id=draft_id, kind=kind, parts=wanted)
         return [(number, value) for (content,) in found for number, value in _unpacked(bytes(content))]
 
 

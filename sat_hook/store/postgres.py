@@ -21,7 +21,8 @@ from sat_hook.domain.event_record import (
     StreamKind,
     event_digest,
 )
-from sat_hook.domain.order import Order, OrderState, fold
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.domain.order_movements import OrderMovement, mark_of, movement_of
 from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.as_of import StoreAsOf
@@ -219,7 +220,7 @@ class PostgresAsOf(StoreAsOf):
         found: dict[str, Order] = {}
         for stream, facts in groupby(rows, key=itemgetter(0)):
             events = ((parse_event(name, version, data), at) for _, name, version, data, at in facts)
-            order = fold(streams[stream], events)
+            order = ORDER_DECIDER.fold(streams[stream], events)
             assert order is not None
             found[order.request_id] = order
         return found

@@ -15,7 +15,8 @@ from unittest.mock import patch
 from sandbox.scenario import DedupHorizon
 from sat_hook.clients import async_transport
 from sat_hook.domain.event_record import RecordedEvent, StreamKind
-from sat_hook.domain.order import OrderState, fold
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.pipeline import pause_watch
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
@@ -300,7 +301,7 @@ class _Run:
             self._watch.require(
                 versions == list(range(1, len(rows) + 1)), "a version is missing or twice there", request_id
             )
-            again = fold(request_id, ((row.event, row.occurred_at) for row in rows))
+            again = ORDER_DECIDER.fold(request_id, ((row.event, row.occurred_at) for row in rows))
             self._watch.require(
                 again == self._watch.known[request_id].order, "the log folds to another order", request_id
             )

@@ -19,7 +19,8 @@ from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, commitment_of, may_come_back_rupiah, outstanding
-from sat_hook.domain.order import Order, fold
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
@@ -102,7 +103,7 @@ def orders_of_every_history(chance: random.Random, copies: int) -> list[History]
         key = stream_of(number).key
         moment = T0 + timedelta(seconds=chance.uniform(0, 100))
         own = tuple(_under_the_id_of(first, event) for event in events)
-        order = fold(key, ((event, moment) for event in own))
+        order = ORDER_DECIDER.fold(key, ((event, moment) for event in own))
         assert order is not None
         made.append((order, own, moment))
     return made

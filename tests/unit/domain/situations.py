@@ -9,8 +9,9 @@ from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import request_id_of
-from sat_hook.domain.order import Order, fold
+from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand, ReplyVerdict
+from sat_hook.domain.order_decisions import ORDER_DECIDER
 from tests.orders import ACCOUNT, T0, received
 
 REQUEST_ID = request_id_of(ACCOUNT, "order-1")
@@ -146,7 +147,8 @@ class Situation:
 
 
 SITUATIONS = [
-    Situation(name, fold(REQUEST_ID, ((event, T0) for event in events))) for name, events in HISTORIES.items()
+    Situation(name, ORDER_DECIDER.fold(REQUEST_ID, ((event, T0) for event in events)))
+    for name, events in HISTORIES.items()
 ]
 
 

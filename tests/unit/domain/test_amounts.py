@@ -13,8 +13,8 @@ from sat_hook.domain import order_events as happened
 from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, committed_rupiah, is_above_quote
 from sat_hook.domain.funds import commitment_of, may_come_back_rupiah
 from sat_hook.domain.guards import GuardRules, Usage, amount_of, rule_on
-from sat_hook.domain.order import Order, OrderState, evolve, fold
-from sat_hook.domain.order_decisions import decide
+from sat_hook.domain.order import Order, OrderState, evolve
+from sat_hook.domain.order_decisions import ORDER_DECIDER, decide
 from tests.orders import T0
 from tests.unit.domain.situations import COMMANDS, HISTORIES, REQUEST_ID, reply, status
 
@@ -24,7 +24,7 @@ ANY = st.none() | st.integers(-(10**18), 10**18)
 
 def situation(name: str) -> Order:
     """The order in one of the situations."""
-    order = fold(REQUEST_ID, ((event, T0) for event in HISTORIES[name]))
+    order = ORDER_DECIDER.fold(REQUEST_ID, ((event, T0) for event in HISTORIES[name]))
     assert order is not None
     return order
 
@@ -147,6 +147,6 @@ def test_a_log_of_an_older_release_is_read_the_same_way() -> None:
         "partner_fee_rupiah": 10**15,
     }
     old = (*HISTORIES["pending"], happened.OrderSucceeded.model_validate(signed))
-    order = fold(REQUEST_ID, ((event, T0) for event in old))
+    order = ORDER_DECIDER.fold(REQUEST_ID, ((event, T0) for event in old))
     assert order is not None
     assert (order.state, order.charged_rupiah, order.partner_fee_rupiah) == (OrderState.SUCCEEDED, None, None)
