@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import RecordedEvent, utc_text
 from sat_hook.domain.people import USER_PREFIX, is_same_person
 from sat_hook.store import log
 from sat_hook.store.database import Database
@@ -80,7 +80,7 @@ def action_cells(recorded: RecordedEvent, data: str) -> tuple[object, ...]:
     """The cells under :data:`ACTION_COLUMNS`."""
     return (
         recorded.position,
-        recorded.recorded_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        utc_text(recorded.recorded_at),
         recorded.provenance.actor,
         recorded.provenance.cause,
         str(recorded.stream),

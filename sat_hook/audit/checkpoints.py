@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sat_hook.audit.keys import AuditSignatureError, AuditSigner, AuditVerifier
@@ -23,6 +23,7 @@ from sat_hook.domain.checkpoint import (
     CheckpointText,
     UnreadableCheckpointError,
 )
+from sat_hook.domain.event_record import utc_text
 from sat_hook.domain.ports import Clock
 from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.database import Database
@@ -262,15 +263,11 @@ def _next(
 
 def _signed(text: CheckpointText, signer: AuditSigner) -> Checkpoint:
     members: dict[str, Any] = {
-        name: _utc(value) if isinstance(value, datetime) else value for name, value in text
+        name: utc_text(value) if isinstance(value, datetime) else value for name, value in text
     }
     document = json.dumps(members, sort_keys=True, separators=(",", ":"))
     content = document.encode("utf-8")
     return Checkpoint(document, hashlib.sha256(content).hexdigest(), signer.key_id, signer.sign(content))
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _same(publication: PublishedReader, number: int, ours: Sequence[Checkpoint]) -> bool:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import datetime
+
+from sat_hook.domain.event_record import utc_text
 
 _LEAF, _NODE = b"\x00", b"\x01"
 
@@ -17,8 +19,7 @@ def leaf_of(position: int, recorded_at: datetime, digest: str) -> bytes:
 
     Canonical JSON: position, time in UTC to the microsecond, hexadecimal digest.
     """
-    moment = recorded_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return json.dumps([position, moment, digest], separators=(",", ":")).encode("ascii")
+    return json.dumps([position, utc_text(recorded_at), digest], separators=(",", ":")).encode("ascii")
 
 
 class MerkleTree:

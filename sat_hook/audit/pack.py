@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from sat_hook.audit.checkpoints import is_signed
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.domain.checkpoint import CheckpointText
 from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import RecordedEvent, utc_text
 from sat_hook.domain.export import Export
 from sat_hook.domain.masking import masked_data, masked_words
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
@@ -184,8 +184,8 @@ class PackWriter:
                 "data": data,
                 "actor": recorded.provenance.actor,
                 "cause": recorded.provenance.cause,
-                "occurred_at": _utc(recorded.occurred_at),
-                "recorded_at": _utc(recorded.recorded_at),
+                "occurred_at": utc_text(recorded.occurred_at),
+                "recorded_at": utc_text(recorded.recorded_at),
                 "digest": recorded.digest,
                 **({"masked": True} if is_masked else {}),
             }
@@ -221,7 +221,7 @@ class PackWriter:
             types=list(SIGNED_TYPES),
         )
         for row in rows:
-            yield {name: _utc(of) if isinstance(of, datetime) else of for name, of in row.items()}
+            yield {name: utc_text(of) if isinstance(of, datetime) else of for name, of in row.items()}
 
     def _manifest(self, covered: _Range | None, events: int) -> dict[str, Any]:
         export = self._export
@@ -230,9 +230,9 @@ class PackWriter:
             "format": FORMAT,
             "export_id": export.export_id,
             "requested_by": self._requested_by,
-            "requested_at": _utc(export.requested_at),
-            "recorded_from": _utc(export.recorded_from),
-            "recorded_before": _utc(export.recorded_before),
+            "requested_at": utc_text(export.requested_at),
+            "recorded_from": utc_text(export.recorded_from),
+            "recorded_before": utc_text(export.recorded_before),
             "with_personal_data": export.with_personal_data,
             "reason": self._words(export.reason),
             "covered": None if covered is None else asdict(covered),
@@ -307,12 +307,8 @@ def _csv_line(cells: Iterable[object]) -> bytes:
     return line.getvalue().encode("utf-8")
 
 
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 def _read_me(export: Export) -> str:
-    period = f"from {_utc(export.recorded_from)} until {_utc(export.recorded_before)}"
+    period = f"from {utc_text(export.recorded_from)} until {utc_text(export.recorded_before)}"
     return f"""Evidence of what was recorded {period}.
 
 Verify it, offline, with Python 3.11 or newer and its package "cryptography". The public key must reach you by

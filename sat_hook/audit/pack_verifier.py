@@ -88,28 +88,31 @@ class CannotVerify(Exception):
     """The pack or a key cannot be read at all."""
 
 
+def public_keys(paths: list[str], kind: type, expected: str) -> dict[str, Any]:
+    """Public keys of one kind by their id: the first 16 digits of SHA-256 over the key's DER."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+    by_id = {}
+    for path in paths:
+        try:
+            key = load_pem_public_key(Path(path).read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise CannotVerify(f"{path}: no public key in PEM ({error})") from None
+        if not isinstance(key, kind):
+            raise CannotVerify(f"{path}: found another kind of key; expected {expected}")
+        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        by_id[hashlib.sha256(der).hexdigest()[:16]] = key
+    return by_id
+
+
 class Keys:
-    """Public keys by their id: the first 16 digits of SHA-256 over the key's DER."""
+    """Public audit keys by their id."""
 
     def __init__(self, paths: list[str]) -> None:
-        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import (
-            Encoding,
-            PublicFormat,
-            load_pem_public_key,
-        )
 
-        self.by_id: dict[str, Ed25519PublicKey] = {}
-        for path in paths:
-            try:
-                key = load_pem_public_key(Path(path).read_bytes())
-            except (OSError, ValueError, UnsupportedAlgorithm) as error:
-                raise CannotVerify(f"{path}: no public key in PEM ({error})") from None
-            if not isinstance(key, Ed25519PublicKey):
-                raise CannotVerify(f"{path}: found another kind of key; expected Ed25519")
-            der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            self.by_id[hashlib.sha256(der).hexdigest()[:16]] = key
+        self.by_id: dict[str, Any] = public_keys(paths, Ed25519PublicKey, "Ed25519")
 
     def trouble(self, content: bytes, signature: str, key_id: str) -> str | None:
         """None when the signature is good, else what is wrong with it."""
@@ -129,24 +132,9 @@ class SATKeys:
     """SAT's public keys by their fingerprint, and since when some of them prove nothing."""
 
     def __init__(self, paths: list[str], withdrawn: list[str]) -> None:
-        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-        from cryptography.hazmat.primitives.serialization import (
-            Encoding,
-            PublicFormat,
-            load_pem_public_key,
-        )
 
-        self.by_name: dict[str, RSAPublicKey] = {}
-        for path in paths:
-            try:
-                key = load_pem_public_key(Path(path).read_bytes())
-            except (OSError, ValueError, UnsupportedAlgorithm) as error:
-                raise CannotVerify(f"{path}: no public key in PEM ({error})") from None
-            if not isinstance(key, RSAPublicKey):
-                raise CannotVerify(f"{path}: found another kind of key; expected RSA")
-            der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            self.by_name[hashlib.sha256(der).hexdigest()[:16]] = key
+        self.by_name: dict[str, Any] = public_keys(paths, RSAPublicKey, "RSA")
         self.withdrawn: dict[str, str] = {}
         for text in withdrawn:
             name, _, since = text.partition("=")

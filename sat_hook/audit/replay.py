@@ -28,7 +28,7 @@ from sat_hook.audit.reports import ReportMaker, Verdict
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent, StreamKind
 from sat_hook.domain.grouping import grouped
-from sat_hook.store.as_of import UnsettledPositionError
+from sat_hook.store.as_of import settled_position
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.log import events_between
 from sat_hook.store.postgres import PostgresEventStore, recorded_at
@@ -108,12 +108,7 @@ def replay(
     :raises UnsettledPositionError: the log does not reach to ``until``.
     :raises StoreUnavailableError: the database gave up.
     """
-    settled = PostgresEventStore(database).close_position()
-    until = settled if until is None else until
-    if not 0 <= until <= settled:
-        raise UnsettledPositionError(
-            f"position {until}: found a log that is settled from 1 to {settled}; expected one of these"
-        )
+    until = settled_position(PostgresEventStore(database), until)
     counted = Counted(report)
     with database.transaction(snapshot=True) as connection:
         tables = DerivedTables(connection)

@@ -20,6 +20,7 @@ from sat_hook.domain.amounts import is_amount
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.event import Event, UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.printable import printable
 from sat_hook.domain.same_order import differing_members
 from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.messages import OrderDetail, parse_order
@@ -33,6 +34,8 @@ from sat_hook.protocol.signing import (
 from sat_hook.store.evidence import Evidence
 
 SUCCESS, FAILED = "Success", "Failed"
+# As the pipeline records it.
+MAXIMUM_STATUS_CHARACTERS = 500
 _STATUS_OF: dict[type[Event], str] = {
     happened.OrderSucceeded: SUCCESS,
     happened.ReversalDoubted: SUCCESS,
@@ -229,7 +232,7 @@ def _differences(
     if told.request_id != recorded.stream.key or request_id != recorded.stream.key:
         yield "a status of another request id", f"one of {recorded.stream.key}"
     expected = _STATUS_OF.get(type(event)) or _reported(event)
-    if _plain(told.status) != expected:
+    if printable(told.status, MAXIMUM_STATUS_CHARACTERS) != expected:
         yield "a status with another word", expected
     if isinstance(event, happened.OrderPending) and told.status in (SUCCESS, FAILED):
         yield f"the status {told.status}", "one that ends nothing"
@@ -249,11 +252,6 @@ def _differences(
 
 def _reported(event: Event) -> str:
     return str(getattr(event, "reported_status", ""))
-
-
-def _plain(text: str) -> str:
-    """The text as the pipeline records it: one printable line of limited length."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)[:500]
 
 
 def _named(members: Sequence[Any]) -> str:

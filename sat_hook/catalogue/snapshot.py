@@ -30,6 +30,7 @@ from sat_hook.domain.prices import (
     percent_text,
     state_digest,
 )
+from sat_hook.domain.printable import printable
 from sat_hook.protocol.calls import products_call
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
@@ -229,15 +230,10 @@ class _Attempt:
         return replace(
             self.snapshot,
             outcome=outcome,
-            reason=None if reason is None else _one_line(reason),
+            reason=None if reason is None else printable(reason, MAXIMUM_REASON_CHARACTERS),
             # The wall clock may have been set back.
             ended_at=max(self._clock.now(), self.snapshot.asked_at),
         )
-
-
-def _one_line(text: str) -> str:
-    printable = "".join(mark if mark.isprintable() else " " for mark in text)
-    return printable[:MAXIMUM_REASON_CHARACTERS]
 
 
 MAXIMUM_SHOWN_CODE_CHARACTERS = 64
@@ -269,5 +265,4 @@ def _words(change: ProductChange) -> str:
 
 def _shown(code: str) -> str:
     """The code as one printable line. SAT's codes are printable, but the wire is untrusted."""
-    printable = "".join(mark if mark.isprintable() else "?" for mark in code)
-    return printable[:MAXIMUM_SHOWN_CODE_CHARACTERS]
+    return printable(code, MAXIMUM_SHOWN_CODE_CHARACTERS, "?")

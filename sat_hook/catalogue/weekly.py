@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -16,6 +16,7 @@ from sat_hook.domain.prices import (
     RecordedChange,
     SnapshotOutcome,
     gaps_between,
+    ordered,
 )
 from sat_hook.store.prices import PriceHistory
 
@@ -156,9 +157,9 @@ def summary_of(
         rises=tuple(sorted((m for m in moves if _share(m) > 0), key=lambda m: (-_share(m), m.after.code))),
         falls=tuple(sorted((m for m in moves if _share(m) < 0), key=lambda m: (_share(m), m.after.code))),
         there_and_back=there_and_back,
-        appeared=_sorted(after[code] for code in came - returned),
-        returned=_sorted(after[code] for code in returned),
-        disappeared=_sorted(line for code, line in before.items() if code not in after),
+        appeared=tuple(ordered(after[code] for code in came - returned)),
+        returned=tuple(ordered(after[code] for code in returned)),
+        disappeared=tuple(ordered(line for code, line in before.items() if code not in after)),
         statuses=tuple(sorted(statuses, key=lambda pair: pair[1].code)),
         other_changes=others,
     )
@@ -167,10 +168,6 @@ def summary_of(
 def _share(move: Move) -> Fraction:
     before, after = move.prices_rupiah
     return Fraction(after - before, abs(before))
-
-
-def _sorted(products: Iterable[ListedProduct]) -> tuple[ListedProduct, ...]:
-    return tuple(sorted(products, key=lambda product: product.code))
 
 
 def read_week(history: PriceHistory, account: str, week: Week, now: datetime) -> WeekSummary:

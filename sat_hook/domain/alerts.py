@@ -19,6 +19,7 @@ from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.printable import printable
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.domain.status_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
 
@@ -266,8 +267,7 @@ def unreadable_products(account: str, codes: Collection[str], at: datetime) -> l
 
 def alert_line(text: str) -> str:
     """``text`` as the single line of an alert."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable[:MAXIMUM_TEXT_CHARACTERS]
+    return printable(text, MAXIMUM_TEXT_CHARACTERS)
 
 
 def messages_of(alerts: Sequence[Alert]) -> list[tuple[AlertMessage, list[Alert]]]:

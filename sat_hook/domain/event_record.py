@@ -103,13 +103,14 @@ def event_digest(
         data,
         provenance.actor,
         provenance.cause,
-        _moment_text(occurred_at),
+        utc_text(occurred_at),
     ]
     # Compact JSON in UTF-8, escaping only what JSON requires: Python's json module alone reproduces it.
     return hashlib.sha256(to_json(parts)).hexdigest()
 
 
 @lru_cache(maxsize=16)
-def _moment_text(moment: datetime) -> str:
-    # The events of an append have one moment.
+def utc_text(moment: datetime) -> str:
+    """A time in UTC, to the microsecond, as digests and evidence packs have it."""
+    # Cached: the events of an append have one moment.
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

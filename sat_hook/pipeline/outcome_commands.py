@@ -14,6 +14,7 @@ from sat_hook.domain.order_commands import (
     ReplyVerdict,
     UnreadableAmount,
 )
+from sat_hook.domain.printable import printable
 from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, StatusVerdict
 from sat_hook.store.event_store import StatusEvidence
 
@@ -86,9 +87,4 @@ def _unreadable(amounts: Iterable[tuple[str, str]]) -> tuple[UnreadableAmount, .
 
 def _clean(text: str | None) -> str | None:
     """SAT's text as one printable line: PostgreSQL's jsonb refuses NUL, and people cannot read the rest."""
-    if text is None:
-        return None
-    if text.isprintable():
-        return text[:MAXIMUM_TEXT_CHARACTERS]
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable[:MAXIMUM_TEXT_CHARACTERS]
+    return None if text is None else printable(text, MAXIMUM_TEXT_CHARACTERS)

@@ -138,14 +138,22 @@ def as_of_position(store: EventStore, position: int) -> StoreAsOf:
 
     :raises UnsettledPositionError: when the log does not reach the position, or may still grow below it.
     """
+    return store.as_of(settled_position(store, position))
+
+
+def settled_position(store: EventStore, position: int | None) -> int:
+    """``position``, or the newest settled one for None.
+
+    :raises UnsettledPositionError: when the log does not reach the position, or may still grow below it.
+    """
     settled = store.close_position()
-    if not 0 <= position <= settled:
+    if position is not None and not 0 <= position <= settled:
         raise UnsettledPositionError(
             f"position {position}: found a log that is settled from 1 to {settled}; expected one of these"
         )
-    return store.as_of(position)
+    return settled if position is None else position
 
 
 def as_of_now(store: EventStore) -> StoreAsOf:
     """The store as of the newest settled position."""
-    return as_of_position(store, store.close_position())
+    return store.as_of(store.close_position())
