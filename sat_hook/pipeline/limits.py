@@ -29,6 +29,12 @@ def at_hand(in_flight: int) -> int:
     return 2 * in_flight
 
 
+def _grown(first: float, growth: float, longest: float, times: int) -> float:
+    """A pause of ``first`` seconds that grew ``times`` times, at most ``longest``."""
+    # The exponent is capped: growth ** 2000 is not a float.
+    return min(longest, first * growth ** min(times, 64))
+
+
 @dataclass(frozen=True, slots=True)
 class FileLimits:
     """The maximum size of a file of orders. A row, or the whole file, beyond it is refused.
@@ -117,8 +123,7 @@ class FundingLimits:
 
     def pause_seconds(self, looks: int) -> float:
         """The pause after the ``looks``-th observation."""
-        # The exponent is capped: growth ** 2000 is not a float.
-        return min(self.longest_poll_seconds, self.first_poll_seconds * self.poll_growth ** min(looks, 64))
+        return _grown(self.first_poll_seconds, self.poll_growth, self.longest_poll_seconds, looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +164,7 @@ class PollingLimits:
 
     def delay_seconds(self, polls: int) -> float:
         """The pause after the ``polls``-th status query for one order."""
-        # The exponent is capped: growth ** 2000 is not a float.
-        return min(self.longest_delay_seconds, self.first_delay_seconds * self.growth ** min(polls, 64))
+        return _grown(self.first_delay_seconds, self.growth, self.longest_delay_seconds, polls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +196,7 @@ class RecheckLimits:
 
     def pause_seconds(self, tries: int) -> float:
         """The pause after the ``tries``-th query without an answer."""
-        # The exponent is capped: 2 ** 2000 is not a float.
-        return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))
+        return _grown(self.first_pause_seconds, 2.0, self.longest_pause_seconds, tries - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,4 +220,4 @@ class AlertingLimits:
 
     def pause_seconds(self, tries: int) -> float:
         """The pause after the ``tries``-th failure."""
-        return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))
+        return _grown(self.first_pause_seconds, 2.0, self.longest_pause_seconds, tries - 1)
