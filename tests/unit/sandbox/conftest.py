@@ -38,3 +38,9 @@ def new_partner(keys: KeyPairs) -> Iterator[PartnerFactory]:
 def partner(new_partner: PartnerFactory) -> Partner:
     """A partner in the default scenario."""
     return new_partner()
+
+
+@pytest.fixture
+def faulty(new_partner: PartnerFactory) -> PartnerFactory:
+    """Call it with a fault and its settings for a partner with this rule alone."""
+    return lambda fault, **settings: new_partner({"faults": [{"fault": fault, **settings}]})

@@ -24,9 +24,9 @@ def rules(*faults: dict) -> dict:
 
 
 @pytest.mark.parametrize("manner", ["reset", "silence"])
-def test_request_lost(new_partner, manner: str) -> None:
+def test_request_lost(faulty, manner: str) -> None:
     """No answer comes and nothing was accepted; the second send gets through."""
-    partner = new_partner(rules({"fault": "request_lost", "times": 1, "manner": manner}))
+    partner = faulty("request_lost", times=1, manner=manner)
     lost = partner.order("A1")
     assert (lost.reply, lost.loss) == (None, Manner(manner))
     assert partner.entry("A1")["lost"] == 1
@@ -35,9 +35,9 @@ def test_request_lost(new_partner, manner: str) -> None:
     assert partner.order("A1").reply.status == 200
 
 
-def test_response_lost_after_charging(new_partner) -> None:
+def test_response_lost_after_charging(faulty) -> None:
     """The order is charged; the sender learns of it by status, and by P03 when it sends again."""
-    partner = new_partner(rules({"fault": "response_lost", "request_ids": ["A1"], "times": 1}))
+    partner = faulty("response_lost", request_ids=["A1"], times=1)
     assert partner.order("A1").reply is None
     assert partner.entry("A1")["charged"] == 1
     assert partner.status("A1")["status"] == "Pending"
@@ -71,11 +71,9 @@ def test_delays_have_distributions(new_partner, spread: dict) -> None:
         assert delays(1) != delays(2)
 
 
-def test_delay_of_the_request_comes_before_anything_happens(new_partner) -> None:
+def test_delay_of_the_request_comes_before_anything_happens(faulty) -> None:
     """It is on its way; nothing is accepted until it is carried out."""
-    partner = new_partner(
-        rules({"fault": "delay", "side": "request", "seconds": 3, "operations": ["checkout"]})
-    )
+    partner = faulty("delay", side="request", seconds=3, operations=["checkout"])
     arrived = []
     carry_out = partner.judge.carry_out
     partner.judge.carry_out = lambda arrival: arrived.append(arrival) or carry_out(arrival)
@@ -94,30 +92,30 @@ def test_error_before_or_after_charging(new_partner, when: str, charged: int, st
     assert partner.entry("A1")["charged"] == charged
 
 
-def test_error_bodies(new_partner) -> None:
+def test_error_bodies(faulty) -> None:
     """SAT's own S00, foreign JSON, or nothing."""
     for body, content in (("json", {"message": "error"}), ("empty", None)):
-        partner = new_partner(rules({"fault": "error", "body": body, "operations": ["account"]}))
+        partner = faulty("error", body=body, operations=["account"])
         reply = partner.send("GET", "/api/v2/account").reply
         assert (json.loads(reply.body) if reply.body else None) == content
-    partner = new_partner(rules({"fault": "error", "status": 503, "operations": ["account"]}))
+    partner = faulty("error", status=503, operations=["account"])
     assert refusal(partner.send("GET", "/api/v2/account")) == (503, "S00")
 
 
-def test_unauthorized_mid_run(new_partner) -> None:
+def test_unauthorized_mid_run(faulty) -> None:
     """One 401 with a good token; and one that takes every token with it."""
-    partner = new_partner(rules({"fault": "unauthorized", "operations": ["account"], "skip": 1, "limit": 1}))
+    partner = faulty("unauthorized", operations=["account"], skip=1, limit=1)
     answers = [partner.send("GET", "/api/v2/account").reply.status for _ in range(3)]
     assert answers == [200, 401, 200]
-    partner = new_partner(rules({"fault": "unauthorized", "revoke": True, "limit": 1}))
+    partner = faulty("unauthorized", revoke=True, limit=1)
     assert [partner.order("A1").reply.status for _ in range(2)] == [401, 401]
     partner.bearer = "Bearer " + partner.token()["access_token"]
     assert partner.order("A1").reply.status == 200
 
 
-def test_token_expiry(new_partner) -> None:
+def test_token_expiry(faulty) -> None:
     """A token that lives three seconds says so, and is refused afterwards."""
-    partner = new_partner(rules({"fault": "token_expiry", "lifetime_seconds": 3, "limit": 1}))
+    partner = faulty("token_expiry", lifetime_seconds=3, limit=1)
     partner.wait(3)
     assert refusal(partner.send("GET", "/api/v2/account")) == (401, "P90")
     assert partner.token()["expires_in"] == 3_600
@@ -137,9 +135,9 @@ def test_token_expiry(new_partner) -> None:
         ("redirect", 302),
     ],
 )
-def test_garbled_reply(new_partner, manner: str, status: int) -> None:
+def test_garbled_reply(faulty, manner: str, status: int) -> None:
     """The order is charged, and its answer is of no use."""
-    partner = new_partner(rules({"fault": "garbled_reply", "manner": manner, "operations": ["checkout"]}))
+    partner = faulty("garbled_reply", manner=manner, operations=["checkout"])
     reply = partner.order("A1").reply
     assert reply.status == status
     assert partner.entry("A1")["charged"] == 1
@@ -159,28 +157,26 @@ def test_garbled_reply(new_partner, manner: str, status: int) -> None:
         assert reply.headers["location"] == "/api/v2/order/A1"
 
 
-def test_garbled_status_is_signed_as_garbled(new_partner) -> None:
+def test_garbled_status_is_signed_as_garbled(faulty) -> None:
     """A status of another id with a signature that fits: only comparing the id helps."""
-    partner = new_partner(rules({"fault": "garbled_reply", "manner": "other_id", "operations": ["status"]}))
+    partner = faulty("garbled_reply", manner="other_id", operations=["status"])
     partner.order("A1")
     assert partner.status("A1")["status"] == "Pending"
     assert document(partner.ask("A1"))["data"]["id"] == "XA1"
 
 
-def test_a_status_about_something_else_is_signed(new_partner) -> None:
+def test_a_status_about_something_else_is_signed(faulty) -> None:
     """The right id and a signature that fits: only comparing product and number helps."""
-    partner = new_partner(
-        rules({"fault": "garbled_reply", "manner": "other_number", "operations": ["status"], "times": 1})
-    )
+    partner = faulty("garbled_reply", manner="other_number", operations=["status"], times=1)
     partner.order("A1")
     wrong, right = partner.status("A1"), partner.status("A1")
     assert wrong["client_number"] != right["client_number"]
     assert wrong["product_code"] == right["product_code"]
 
 
-def test_a_stale_failure(new_partner) -> None:
+def test_a_stale_failure(faulty) -> None:
     """Once a signed Failed for an order that has succeeded; the book and the next answer say Success."""
-    partner = new_partner(rules({"fault": "stale_failure"}))
+    partner = faulty("stale_failure")
     partner.order("A1")
     assert partner.status("A1")["status"] == "Pending"
     partner.wait(100)
@@ -197,9 +193,9 @@ def test_a_stale_failure(new_partner) -> None:
         ("absurd", lambda rupiah: 2**40 + rupiah),
     ],
 )
-def test_amounts_in_other_types(new_partner, manner: str, price) -> None:
+def test_amounts_in_other_types(faulty, manner: str, price) -> None:
     """Replies and signed statuses write the price like this; the deposit is charged what it costs."""
-    partner = new_partner(rules({"fault": "other_types", "manner": manner}))
+    partner = faulty("other_types", manner=manner)
     reply = json.loads(partner.order("A1").reply.body)["data"]["attributes"]
     charged = partner.entry("A1")["charged_rupiah"]
     assert reply["sales_price"] == partner.status("A1")["sales_price"] == price(charged)
@@ -220,18 +216,18 @@ def test_other_types_of_some_products_of_the_list(new_partner) -> None:
 
 
 @pytest.mark.parametrize("manner", ["stranger", "other_body", "garbage", "missing"])
-def test_bad_signature_on_a_status(new_partner, manner: str) -> None:
+def test_bad_signature_on_a_status(faulty, manner: str) -> None:
     """The body is right and proves nothing."""
-    partner = new_partner(rules({"fault": "bad_signature", "manner": manner, "times": 1}))
+    partner = faulty("bad_signature", manner=manner, times=1)
     partner.order("A1")
     with pytest.raises(SignatureMissingError if manner == "missing" else SignatureInvalidError):
         partner.status("A1")
     assert partner.status("A1")["status"] == "Pending"
 
 
-def test_late_arrival_after_p02(new_partner) -> None:
+def test_late_arrival_after_p02(faulty) -> None:
     """The status says P02, and only then the request arrives and charges."""
-    partner = new_partner(rules({"fault": "late_arrival", "until": "p02"}))
+    partner = faulty("late_arrival", until="p02")
     assert partner.order("A1").reply is None
     assert refusal(partner.ask("A1")) == (400, "P02")
     assert partner.status("A1")["status"] == "Pending"
@@ -248,9 +244,9 @@ def test_late_arrival_after_a_resend(new_partner, horizon: float | None, charged
     assert (partner.entry("A1")["posted"], partner.entry("A1")["charged"]) == (2, charged)
 
 
-def test_late_arrival_after_seconds(new_partner) -> None:
+def test_late_arrival_after_seconds(faulty) -> None:
     """By itself, without any request."""
-    partner = new_partner(rules({"fault": "late_arrival", "until": "seconds", "seconds": 9}))
+    partner = faulty("late_arrival", until="seconds", seconds=9)
     partner.order("A1")
     partner.wait(8)
     assert partner.entry("A1")["charged"] == 0
@@ -259,9 +255,9 @@ def test_late_arrival_after_seconds(new_partner) -> None:
 
 
 @pytest.mark.parametrize("first_send", ["p03", "reset", "silence"])
-def test_p03_for_a_request_it_lost(new_partner, first_send: str) -> None:
+def test_p03_for_a_request_it_lost(faulty, first_send: str) -> None:
     """Every send says duplicate, every status says not found, and nothing was ever charged."""
-    partner = new_partner(rules({"fault": "p03_for_lost", "first_send": first_send, "request_ids": ["A1"]}))
+    partner = faulty("p03_for_lost", first_send=first_send, request_ids=["A1"])
     first = partner.order("A1")
     assert first.reply is None if first_send != "p03" else refusal(first) == (400, "P03")
     for _ in range(2):
@@ -270,9 +266,9 @@ def test_p03_for_a_request_it_lost(new_partner, first_send: str) -> None:
     assert partner.entry("A1")["charged"] == 0
 
 
-def test_p02_though_charged(new_partner) -> None:
+def test_p02_though_charged(faulty) -> None:
     """For the first ten seconds an accepted order is not found."""
-    partner = new_partner(rules({"fault": "p02_though_charged", "for_seconds": 10}))
+    partner = faulty("p02_though_charged", for_seconds=10)
     partner.order("A1")
     assert refusal(partner.ask("A1")) == (400, "P02")
     assert partner.entry("A1")["charged"] == 1
@@ -280,36 +276,34 @@ def test_p02_though_charged(new_partner) -> None:
     assert partner.status("A1")["status"] == "Success"
 
 
-def test_rejection_on_resend_of_a_charged_order(new_partner) -> None:
+def test_rejection_on_resend_of_a_charged_order(faulty) -> None:
     """P04 for an order that is charged: who believes it loses the order."""
-    partner = new_partner(rules({"fault": "reject_resend"}))
+    partner = faulty("reject_resend")
     partner.order("A1")
     assert refusal(partner.order("A1")) == (400, "P04")
     assert partner.entry("A1")["net_rupiah"] == 52_000
 
 
-def test_forgotten_id(new_partner) -> None:
+def test_forgotten_id(faulty) -> None:
     """A resend is a new order, and charges again."""
-    partner = new_partner(rules({"fault": "forgotten_id", "request_ids": ["A1"]}))
+    partner = faulty("forgotten_id", request_ids=["A1"])
     partner.order("A1")
     assert partner.order("A1").reply.status == 200
     assert partner.entry("A1")["charged"] == 2
 
 
-def test_stuck_pending(new_partner) -> None:
+def test_stuck_pending(faulty) -> None:
     """It stays so for a week."""
-    partner = new_partner(rules({"fault": "stuck_pending", "request_ids": ["A*"]}))
+    partner = faulty("stuck_pending", request_ids=["A*"])
     partner.order("A1")
     partner.wait(7 * 86_400)
     partner.bearer = "Bearer " + partner.token()["access_token"]
     assert partner.status("A1")["status"] == "Pending"
 
 
-def test_failed_late(new_partner) -> None:
+def test_failed_late(faulty) -> None:
     """Pending for a minute, then Failed with the code of the rule."""
-    partner = new_partner(
-        rules({"fault": "fails", "after_seconds": 60, "code": "U00", "detail": "Wrong number"})
-    )
+    partner = faulty("fails", after_seconds=60, code="U00", detail="Wrong number")
     partner.order("A1")
     partner.wait(59)
     assert partner.status("A1")["status"] == "Pending"
@@ -323,9 +317,9 @@ def test_failed_late(new_partner) -> None:
     assert partner.saldo() == 50_000_000
 
 
-def test_success_then_reversed(new_partner) -> None:
+def test_success_then_reversed(faulty) -> None:
     """Success, and later Failed with a refund."""
-    partner = new_partner(rules({"fault": "success_then_reversed", "after_seconds": 20}))
+    partner = faulty("success_then_reversed", after_seconds=20)
     partner.order("A1")
     partner.wait(4)
     assert partner.status("A1")["status"] == "Success"
@@ -372,9 +366,9 @@ def test_no_refund_is_taken_back_that_was_never_given(new_partner) -> None:
     assert (entry["status"], entry["refunded"], entry["net_rupiah"]) == ("Success", 0, 52_000)
 
 
-def test_price_change_after_the_quote(new_partner) -> None:
+def test_price_change_after_the_quote(faulty) -> None:
     """The inquiry is answered with the old bill, the next one with the new."""
-    partner = new_partner(rules({"fault": "price_change", "moment": "quote", "change_rupiah": 500}))
+    partner = faulty("price_change", moment="quote", change_rupiah=500)
     sold = [
         document(partner.inquire("pln-postpaid", "2121212"))["data"]["attributes"]["sales_price"]
         for _ in range(3)
@@ -385,11 +379,9 @@ def test_price_change_after_the_quote(new_partner) -> None:
 @pytest.mark.parametrize(
     ("at_checkout", "charged"), [("charge_sent", 27_500), ("charge_changed", 28_000), ("refuse", None)]
 )
-def test_price_change_between_inquiry_and_checkout(
-    new_partner, at_checkout: str, charged: int | None
-) -> None:
+def test_price_change_between_inquiry_and_checkout(faulty, at_checkout: str, charged: int | None) -> None:
     """The amount sent is no longer the bill: charged as sent, as it stands, or refused."""
-    partner = new_partner(rules({"fault": "price_change", "change_rupiah": 500, "at_checkout": at_checkout}))
+    partner = faulty("price_change", change_rupiah=500, at_checkout=at_checkout)
     outcome = partner.order("A1", "pln-postpaid", "111111111111", amount=27_500)
     if charged is None:
         assert refusal(outcome) == (400, "P94")
@@ -397,9 +389,9 @@ def test_price_change_between_inquiry_and_checkout(
         assert document(outcome)["data"]["attributes"]["sales_price"] == charged
 
 
-def test_catalogue_price_change(new_partner) -> None:
+def test_catalogue_price_change(faulty) -> None:
     """The order is charged the new price, and the list shows it from then on."""
-    partner = new_partner(rules({"fault": "price_change", "change_percent": 10, "products": ["50k-simpati"]}))
+    partner = faulty("price_change", change_percent=10, products=["50k-simpati"])
     assert document(partner.order("A1"))["data"]["attributes"]["sales_price"] == 57_200
     assert document(partner.order("A2"))["data"]["attributes"]["sales_price"] == 57_200
     (listed,) = document(partner.send("GET", "/api/v2/product-list", query="product_code=50k-simpati"))[
@@ -408,30 +400,28 @@ def test_catalogue_price_change(new_partner) -> None:
     assert listed["attributes"]["price"] == 57_200
 
 
-def test_product_going_inactive(new_partner) -> None:
+def test_product_going_inactive(faulty) -> None:
     """Listed active, then gone: before the checkout, or after the list was read."""
-    partner = new_partner(rules({"fault": "product_inactive", "products": ["50k-simpati"], "skip": 1}))
+    partner = faulty("product_inactive", products=["50k-simpati"], skip=1)
     assert partner.order("A1").reply.status == 200
     assert refusal(partner.order("A2")) == (400, "P04")
-    partner = new_partner(
-        rules({"fault": "product_inactive", "moment": "quote", "products": ["t25k"], "status": 3})
-    )
+    partner = faulty("product_inactive", moment="quote", products=["t25k"], status=3)
     listed = [
         document(partner.send("GET", "/api/v2/product-list", query="product_code=t25k")) for _ in range(2)
     ]
     assert [listing["data"][0]["attributes"]["status"] for listing in listed] == [1, 3]
 
 
-def test_deposit_running_out(new_partner) -> None:
+def test_deposit_running_out(faulty) -> None:
     """After two orders another party has spent nearly all of it."""
-    partner = new_partner(rules({"fault": "deposit_runs_out", "skip": 2, "leaving_rupiah": 5}))
+    partner = faulty("deposit_runs_out", skip=2, leaving_rupiah=5)
     assert [partner.order(f"A{number}").reply.status for number in range(4)] == [200, 200, 400, 400]
     assert partner.saldo() == 5
 
 
-def test_foreign_spend(new_partner) -> None:
+def test_foreign_spend(faulty) -> None:
     """Never more than there is, and booked as what it is."""
-    partner = new_partner(rules({"fault": "foreign_spend", "rupiah": 100, "to_rupiah": 200, "limit": 2}))
+    partner = faulty("foreign_spend", rupiah=100, to_rupiah=200, limit=2)
     for number in range(4):
         partner.order(f"A{number}")
     spent = partner.ledger()["deposit"]["foreign_spend_rupiah"]
@@ -439,9 +429,9 @@ def test_foreign_spend(new_partner) -> None:
     assert partner.saldo() == 50_000_000 - 4 * 52_000 - spent
 
 
-def test_stale_saldo(new_partner) -> None:
+def test_stale_saldo(faulty) -> None:
     """The account shows what was there ten seconds ago."""
-    partner = new_partner(rules({"fault": "stale_saldo", "lag_seconds": 10}))
+    partner = faulty("stale_saldo", lag_seconds=10)
     partner.wait(20)
     partner.order("A1")
     assert partner.saldo() == 50_000_000
@@ -470,11 +460,9 @@ def test_rules_can_be_changed_while_running(partner: Partner) -> None:
     assert (partner.status("A1")["status"], partner.status("A2")["status"]) == ("Success", "Pending")
 
 
-def test_window_of_a_rule(new_partner) -> None:
+def test_window_of_a_rule(faulty) -> None:
     """Between five and ten seconds after the start."""
-    partner = new_partner(
-        rules({"fault": "error", "operations": ["account"], "from_seconds": 5, "until_seconds": 10})
-    )
+    partner = faulty("error", operations=["account"], from_seconds=5, until_seconds=10)
     statuses = []
     for _ in range(3):
         statuses.append(partner.send("GET", "/api/v2/account").reply.status)
