@@ -62,19 +62,19 @@ def set_aside(books: AccountBooks, event: SettlementSetAside) -> Decision:
 def save_mapping(books: AccountBooks, event: SettlementMappingSaved) -> Decision:
     """Keep a mapping by its name; a repeat changes nothing."""
     if not 0 < len(event.name) <= MAXIMUM_MAPPING_NAME_CHARACTERS or not event.name.isprintable():
-        return Refusal(
-            reason=RefusalReason.WRONG_STATE,
-            detail=f"name of a mapping: found {len(event.name)} characters; expected 1 to "
+        return refuse(
+            RefusalReason.WRONG_STATE,
+            f"name of a mapping: found {len(event.name)} characters; expected 1 to "
             f"{MAXIMUM_MAPPING_NAME_CHARACTERS} that can be printed",
         )
     known = books.mappings.get(event.name)
     if known is None and len(books.mappings) >= MAXIMUM_MAPPINGS:
-        return Refusal(
-            reason=RefusalReason.WRONG_STATE,
-            detail=f"mappings: found {len(books.mappings)}; expected fewer than {MAXIMUM_MAPPINGS}",
+        return refuse(
+            RefusalReason.WRONG_STATE,
+            f"mappings: found {len(books.mappings)}; expected fewer than {MAXIMUM_MAPPINGS}",
         )
     if known is not None and known.event.mapping == event.mapping:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
+        return refuse(RefusalReason.ALREADY_SO, event.name)
     return (event,)
 
 
