@@ -17,7 +17,7 @@ from sat_hook.audit.exports import ExportNotFoundError
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
-from sat_hook.domain.export import Export, ExportHandedOut, ExportRequested, ExportWritten, fold_export
+from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportHandedOut, ExportRequested, ExportWritten
 from sat_hook.domain.masking import masked_words
 from sat_hook.domain.people import user_named
 from sat_hook.store.log_pages import LAST_POSITION, LogPages, LogSlice
@@ -151,7 +151,7 @@ class EvidencePacks:
 
     def _row(self, export_id: str) -> PackRow:
         recorded = self.installation.store().read_stream(StreamId(StreamKind.EXPORT, export_id))
-        export = fold_export(export_id, ((item.event, item.occurred_at) for item in recorded))
+        export = EXPORT_DECIDER.fold(export_id, ((item.event, item.occurred_at) for item in recorded))
         if export is None:
             raise ExportNotFoundError(f"there is no export {export_id}")
         written = [(item.event, item.occurred_at) for item in recorded]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sat_hook.reconciliation.settlement_intake import Arrivals, Folder
 
 MAXIMUM_ALERTS = 1_000
+MAXIMUM_ASKED = 20_000
 _log = logging.getLogger(__name__)
 
 

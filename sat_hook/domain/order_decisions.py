@@ -278,7 +278,7 @@ def _escalate(order: Order, command: asked.Escalate) -> Decision:
 
 def _ask_status(order: Order, command: asked.AskStatus) -> Decision:
     if order.state.was_never_sent:
-        return _refuse(RefusalReason.NEVER_SENT, f"the order is {order.state.value}")
+        return refuse(RefusalReason.NEVER_SENT, f"the order is {order.state.value}")
     return (happened.StatusAskedByOperator(reason=command.reason),)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.application.nightly_close import NightlyClose, ask_before_close, observe_deposit
+from sat_hook.application.nightly_close import MAXIMUM_ASKED, NightlyClose, ask_before_close, observe_deposit
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah
@@ -26,7 +26,6 @@ from sat_hook.store.alerts import AlertBook
 
 NOT_NAMED = "None"
 """The rendered day of a run whose first task failed."""
-MAXIMUM_ASKED = 20_000
 
 
 class SATBooksOperator(SATOperator):

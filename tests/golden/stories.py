@@ -309,7 +309,7 @@ def asked_by_operator(line: Line) -> None:
     """Who asked and why is recorded before SAT's answer."""
     batch_id = ready(line)
     lose_requests(line, batch_id)
-    order = only_order(line, batch_id)
+    order = line.only_order(batch_id)
     ask_about(line.handler, [order.request_id], "the customer waits", BY_OPS)
     for seconds in (3, 6):
         recover(line, ahead=timedelta(seconds=seconds))

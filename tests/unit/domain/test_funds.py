@@ -36,7 +36,6 @@ from sat_hook.domain.order import (
     Order,
     OrderState,
     evolve,
-    fold,
 )
 from sat_hook.domain.order_decisions import decide
 from tests.deposits import seen
@@ -84,7 +83,7 @@ TAKES = {
 
 def order_after(*events: Event, at: datetime = T0) -> Order:
     """An order after events that all happened at one moment."""
-    order = fold(REQUEST_ID, ((event, at) for event in events))
+    order = ORDER_DECIDER.fold(REQUEST_ID, ((event, at) for event in events))
     assert order is not None
     return order
 
