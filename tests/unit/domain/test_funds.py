@@ -37,7 +37,7 @@ from sat_hook.domain.order import (
     OrderState,
     evolve,
 )
-from sat_hook.domain.order_decisions import decide
+from sat_hook.domain.order_decisions import ORDER_DECIDER, decide
 from tests.deposits import seen
 from tests.orders import T0
 from tests.unit.domain.situations import COMMANDS, HISTORIES, REQUEST_ID, SIGNED, SITUATIONS
