@@ -11,7 +11,6 @@ The file is read for each request, and only its owner or root may be able to wri
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -21,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sat_hook.domain.people import is_same_login
+from sat_hook.presentation.hints import did_you_mean
 from sat_hook.store.trusted_file import read_trusted
 
 RIGHTS_VARIABLE = "SAT_RIGHTS_FILE"
@@ -105,8 +105,7 @@ def rights_in(name: str) -> Mapping[Right, Holders]:
         raise RightsFileError(f"{path}: found no JSON object of rights ({error})") from None
     for right in given:
         if right not in list(Right):
-            near = difflib.get_close_matches(right, list(Right), n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(right, Right)
             raise RightsFileError(f"{path}: found right {right!r}{hint}; expected one of {', '.join(Right)}")
     return {**DEFAULTS, **{Right(right): holders for right, holders in given.items()}}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -12,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
 from sat_hook.domain.account_rules import TIERS
 from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.presentation.hints import did_you_mean
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, Verifier
 
@@ -138,8 +138,7 @@ class _Reader:
         self._extra = self._unprefixed(extra)
         # A misspelt limit would have no effect.
         for name in sorted(self._extra.keys() - EXTRA_FIELDS):
-            near = difflib.get_close_matches(str(name).lower(), EXTRA_FIELDS, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(str(name).lower(), EXTRA_FIELDS)
             expected = f"one of {', '.join(sorted(EXTRA_FIELDS))}"
             raise self._wrong(repr(name), f"no field of this name{hint}", expected)
 

@@ -7,7 +7,6 @@ they are stored only in the order.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.domain.account_rules import TIERS
 from sat_hook.domain.identity import request_id_of
 from sat_hook.hooks.sat_connection import GUARD_FIELDS
+from sat_hook.presentation.hints import did_you_mean
 
 RUN_RULES = (*GUARD_FIELDS, *TIERS)
 """The parameters of a run that are rules."""
@@ -88,8 +88,7 @@ def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[st
     names = sorted(known)
     for name in conf or {}:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
             raise AirflowFailException(
-                f"parameter {name!r}: found no such parameter{hint}; expected one of {', '.join(names)}"
+                f"parameter {name!r}: found no such parameter{did_you_mean(name, names)}; "
+                f"expected one of {', '.join(names)}"
             )

@@ -5,7 +5,6 @@ The actor comes from the authenticated route that calls these (law 13).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +26,7 @@ from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.errors import RulesRefusedError
+from sat_hook.presentation.hints import did_you_mean
 
 _KINDS = {"trust_callbacks": "true or false"} | dict.fromkeys(
     RIGHT_NAMES, "the name of a right, several joined with +, or null"
@@ -51,10 +51,9 @@ def propose_rules(
     current = RuleValues.of(in_force if standing.are_confirmed else in_force.stricter(base))
     for name in changes:
         if name not in RULE_NAMES:
-            near = difflib.get_close_matches(name, RULE_NAMES, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
             raise RulesRefusedError(
-                f"rule {name!r}: found no such rule{hint}; expected one of {', '.join(RULE_NAMES)}"
+                f"rule {name!r}: found no such rule{did_you_mean(name, RULE_NAMES)}; "
+                f"expected one of {', '.join(RULE_NAMES)}"
             )
     try:
         values = RuleValues.model_validate({**current.model_dump(), **changes})
