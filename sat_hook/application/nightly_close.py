@@ -21,6 +21,7 @@ from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.status_query import AskedReport, ask_about
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.model import Break
+from sat_hook.store.breaks import BreakTable
 from sat_hook.store.spool import NamedSpool
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ class NightlyClose:
             len(new),
         )
         self._tell(new)
+        # The pages of breaks read tables that follow the log: now, and not when a person waits for them.
+        BreakTable(self.keeper.store.database).catch_up()
         return sorted(report.files.values())
 
     def _tell(self, breaks: Sequence[Break]) -> None:

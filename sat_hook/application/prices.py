@@ -217,7 +217,7 @@ class Prices:
 
         :raises ListingRefusedError: the period is too long.
         """
-        person.require(Right.VIEW)
+        person.require(Right.FINANCE)
         if before - since > timedelta(days=MAXIMUM_DAYS):
             raise ListingRefusedError(
                 f"period: found {(before - since).days} days; expected at most {MAXIMUM_DAYS}"
@@ -226,7 +226,7 @@ class Prices:
 
     def margin_lines(self, named: str, since: datetime, before: datetime, person: Person) -> Iterator[str]:
         """Every order that was sent in a period, as lines of CSV, in constant memory."""
-        person.require(Right.VIEW)
+        person.require(Right.FINANCE)
         orders = self._history().margins(self._account_of(named), since, before)
         return margin_lines(orders, {})
 

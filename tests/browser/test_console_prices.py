@@ -23,7 +23,7 @@ pytestmark = needs_chromium
         ("vera", "/prices?since=2020-01-01"),
         ("vera", "/prices/compare?code=25k-xl&code=50k-simpati&code=nothing&since=2020-01-01"),
         ("vera", "/prices/week"),
-        ("vera", "/prices/margin"),
+        ("fina", "/prices/margin"),
         ("vera", f"/products/{ACCOUNT}/50k-simpati"),
         ("carl", "/notifications?seen=true"),
         ("vera", "/notifications"),

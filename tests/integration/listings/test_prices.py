@@ -26,6 +26,7 @@ from tests.price_shop import Shop
 from tests.web_host import FakeAccounts, FakeHost
 
 SEER = Person("vera", frozenset({Right.VIEW}))
+FINANCE = Person("fina", frozenset({Right.VIEW, Right.FINANCE}))
 NOBODY = Person("nemo", frozenset(Right) - {Right.VIEW})
 ALL = ChangeQuery(T0 - timedelta(days=1), T0 + timedelta(days=60))
 
@@ -162,11 +163,11 @@ def test_margins_by_day_and_product_are_those_of_the_orders(office: Office) -> N
     """The same sums as the report of every order; a product's days add up to its total."""
     prices = Prices(office.lists.installation)
     since, before = midnight(business_day(T0)), midnight(business_day(T0) + timedelta(days=5))
-    rows = prices.margins(ACCOUNT, since, before, SEER)
+    rows = prices.margins(ACCOUNT, since, before, FINANCE)
     totals: dict[str, ProductMargin] = {}
     lines = list(margin_lines(prices._history().margins(ACCOUNT, since, before), totals))
     assert len(lines) == 4  # the header, and three orders that were sent
-    assert list(prices.margin_lines("sat_default", since, before, SEER)) == lines
+    assert list(prices.margin_lines("sat_default", since, before, FINANCE)) == lines
     sums: dict[str, list[int]] = {}
     for one in rows:
         total = sums.setdefault(one.product_code, [0, 0, 0, 0])
@@ -177,10 +178,10 @@ def test_margins_by_day_and_product_are_those_of_the_orders(office: Office) -> N
         for code, total in totals.items()
     }
     assert len({one.day for one in rows}) == 3
-    file = prices.margins_file(ACCOUNT, since, before, SEER, as_workbook=False).decode("utf-8-sig")
+    file = prices.margins_file(ACCOUNT, since, before, FINANCE, as_workbook=False).decode("utf-8-sig")
     assert len(file.splitlines()) == 1 + len(rows)
     with pytest.raises(ListingRefusedError, match="at most 366"):
-        prices.margins(ACCOUNT, since - timedelta(days=366), before, SEER)
+        prices.margins(ACCOUNT, since - timedelta(days=366), before, FINANCE)
 
 
 def test_everything_needs_the_right_to_view(prices: Prices) -> None:
@@ -192,10 +193,18 @@ def test_everything_needs_the_right_to_view(prices: Prices) -> None:
         lambda: prices.product(ACCOUNT, "x", NOBODY, since=T0, before=ALL.before),
         lambda: prices.compare(ACCOUNT, ["x"], NOBODY, since=T0, before=ALL.before),
         lambda: prices.week(ACCOUNT, None, NOBODY),
-        lambda: prices.margins(ACCOUNT, T0, T0, NOBODY),
-        lambda: prices.margin_lines(ACCOUNT, T0, T0, NOBODY),
         lambda: prices.changes_file(ACCOUNT, ALL, NOBODY, as_workbook=False),
-        lambda: prices.margins_file(ACCOUNT, T0, T0, NOBODY, as_workbook=False),
     ):
         with pytest.raises(RightMissingError, match="view"):
+            act()
+
+
+def test_margins_need_the_right_of_finance(prices: Prices) -> None:
+    """What the company earns is not shown to all who see prices, on the page as in the API."""
+    for act in (
+        lambda: prices.margins(ACCOUNT, T0, T0, SEER),
+        lambda: prices.margin_lines(ACCOUNT, T0, T0, SEER),
+        lambda: prices.margins_file(ACCOUNT, T0, T0, SEER, as_workbook=False),
+    ):
+        with pytest.raises(RightMissingError, match="finance"):
             act()

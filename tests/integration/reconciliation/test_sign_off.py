@@ -129,6 +129,16 @@ def test_a_new_break_is_told_once(
     assert {key for key, _, _ in alerts(store)} == {told[0][0], f"break/{new.break_id}"}
 
 
+def test_the_pages_of_breaks_have_nothing_left_to_read_after_a_close(
+    day: Planted, store: PostgresEventStore, close_by_dag: Callable[[str], dict[str, Any]]
+) -> None:
+    """The close brings the table of breaks up to the log, so that no page waits for it."""
+    close_by_dag(DAY.day.isoformat())
+    with store.database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM sat.breaks WHERE account = %s", [day.account])
+        assert cursor.fetchone() == (1,)
+
+
 def test_a_day_that_cannot_be_closed_again_costs_no_other_day(
     day: Planted, close_by_dag: Callable[[str], dict[str, Any]]
 ) -> None:
