@@ -94,7 +94,9 @@ def _choice(
     until: DayQuery = None,
 ) -> LogChoice:
     known = StreamKind(kind) if kind in list(StreamKind) else None
-    return LogChoice(stream.strip(), known, type, user.strip(), by_people, account, since, until)
+    return LogChoice(
+        stream.strip(), known, type, "" if user.isspace() else user, by_people, account, since, until
+    )
 
 
 LogChoiceDep = Annotated[LogChoice, Depends(_choice)]
