@@ -13,8 +13,9 @@ from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
 from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.handler import load_batch
-from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy
+from sat_hook.domain.decision import Record
 from sat_hook.domain.errors import StepError
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.store.clock import shared_clock
@@ -73,17 +74,24 @@ class BatchStarts:
     def run_again(self, batch_id: str, person: Person, runs: Runs) -> Run:
         """Run a batch once more with the parameters of its first run. Nothing is sent twice.
 
+        After a planned start was cancelled, the batch is planned for now, in the person's name.
+
         :raises StartRefusedError: its first run begins later, or another run began within the same second.
         """
         person.require(Right.SUBMIT)
         first = _first_of(batch_id, runs)
         conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch_id)}
-        now = shared_clock(self.installation.store(), SystemClock()).now()
+        store = self.installation.store()
+        now = shared_clock(store, SystemClock()).now()
         if first is not None and not first.state.is_final and first.run_after > now:
             raise StartRefusedError(
                 f"batch {batch_id}: found a run that begins at {first.run_after:%F %R %Z}; expected none "
                 "that waits, cancel it first"
             )
+        planned = load_batch(store, batch_id).starts_at
+        if planned is not None and planned > now:
+            handler = CommandHandler(store, SystemClock())
+            handler.apply_to_batch(batch_id, Record(BatchStartPlanned(starts_at=now)), person.by("run"))
         run_id = f"{first_run_of(batch_id)}_{now:%Y%m%dT%H%M%S}"
         if not runs.start(BATCH_DAG, run_id, conf):
             raise StartRefusedError(f"run {run_id}: found a run of this name; expected none, try again")

@@ -259,7 +259,8 @@ def _decide_step(batch: Batch, step: Event | BatchCommand) -> Decision:
         case RefuseBatch(code=code, message=message):
             return (happened.BatchRefused(code=code, message=message),)
         case (
-            happened.RowsTakenIn()
+            happened.BatchStartPlanned()
+            | happened.RowsTakenIn()
             | happened.BatchValidated()
             | happened.BalanceChecked()
             | happened.BatchQuoted()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -15,10 +16,12 @@ from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, RunState
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
-from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy
+from sat_hook.domain.decision import Record
 from sat_hook.domain.guards import NO_RULES
 from sat_hook.pipeline.account_rules import AskedRun, start_batch_run
+from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
@@ -70,6 +73,23 @@ def test_a_start_at_a_time_can_be_cancelled_until_then(starts: BatchStarts) -> N
     starts.start(BATCH, ROSA, begun, at=datetime.now(UTC) - timedelta(seconds=1))
     with pytest.raises(StartRefusedError, match="a run that is queued"):
         starts.cancel(BATCH, ROSA, begun)
+
+
+def test_a_batch_whose_planned_start_is_cancelled_can_run_now(starts: BatchStarts) -> None:
+    """The person who runs it moves the plan, on record; until then no run may begin."""
+    runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
+    handler = CommandHandler(starts.installation.store(), SystemClock())
+    handler.apply_to_batch(BATCH, Record(BatchStartPlanned(starts_at=later)), BY_TEST)
+    starts.start(BATCH, ROSA, runs, at=later)
+    starts.cancel(BATCH, ROSA, runs)
+    asked = AskedRun(f"{BATCH_DAG}/early", "sat_default", "c" * 64, NO_RULES, {}, {})
+    with pytest.raises(RunRefusedError, match="before the planned start"):
+        start_batch_run(handler, BATCH, asked, BY_TEST)
+    again = starts.run_rest(BATCH, ROSA, runs)
+    start_batch_run(handler, BATCH, replace(asked, run=f"{BATCH_DAG}/{again.run_id}"), BY_TEST)
+    batch = load_batch(handler.store, BATCH)
+    assert batch.starts_at is not None
+    assert batch.starts_at <= handler.clock.now()
 
 
 def test_a_batch_that_begins_later_does_not_run_before(starts: BatchStarts) -> None:
