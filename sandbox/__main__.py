@@ -16,7 +16,7 @@ from sandbox.scenario import FaultFileError, Scenario, read_scenario
 from sandbox.server import DEFAULT_HOST, SandboxService
 from sandbox.tokens import DEMO_CREDENTIALS, CredentialsFileError, read_credentials
 from sandbox.world import DEFAULT_SEED, World
-from sat_hook.protocol.signing import MalformedKeyError
+from sat_hook.protocol.errors import MalformedKeyError
 
 _USER_ERRORS = (
     FaultFileError,

@@ -24,7 +24,8 @@ from sandbox.refusals import Refusal
 from sandbox.story import tell
 from sandbox.wire import Manner, OrderForm, Outcome, Reply, encode, refuse
 from sandbox.world import World
-from sat_hook.protocol.signing import SIGNATURE_HEADER, SignatureError
+from sat_hook.protocol.errors import SignatureError
+from sat_hook.protocol.signing import SIGNATURE_HEADER
 
 R = TypeVar("R", bound=Rule)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from sat_hook.protocol.signing import Padding, SignatureInvalidError, Signer, Verifier, generate_key_pair
+from sat_hook.protocol.errors import SignatureInvalidError
+from sat_hook.protocol.signing import Padding, Signer, Verifier, generate_key_pair
 
 CLIENT_PRIVATE = "client_private.pem"
 CLIENT_PUBLIC = "client_public.pem"
@@ -90,7 +91,7 @@ class PartnerVerifier:
     def verify(self, body: bytes, signature: str | None) -> None:
         """Check the signature over the raw body.
 
-        :raises sat_hook.protocol.signing.SignatureError: when it is invalid under both paddings.
+        :raises sat_hook.protocol.errors.SignatureError: when it is invalid under both paddings.
         """
         try:
             self._pss.verify(body, signature)

@@ -74,7 +74,7 @@ LEFT_OUT_ROWS = 1_000
 class Approvals:
     """The approvals of batches.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
 
     installation: Installation

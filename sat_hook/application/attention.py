@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from sat_hook.application.batch_standing import awaits_approval
 from sat_hook.application.batch_starts import last_run_of
+from sat_hook.application.errors import RunsError
 from sat_hook.application.installation import AccountNames, Installation, names_of
-from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Runs, RunsError
+from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Runs
 from sat_hook.domain.account import AccountPaused, AccountStanding, new_account
 from sat_hook.domain.alerts import Alert
 from sat_hook.domain.batch import BatchState

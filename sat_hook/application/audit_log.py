@@ -8,14 +8,16 @@ from datetime import datetime
 from itertools import groupby
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
+from sat_hook.application.errors import EventNotFoundError, ListingRefusedError
 from sat_hook.application.installation import Installation
-from sat_hook.application.listings import USUAL_PAGE, ListingRefusedError, Page, limited
+from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.order_details import HistoryEntry, history_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import TYPES_OF_TABLES, ActionKind, same_act
 from sat_hook.audit.checkpoints import has_its_root
-from sat_hook.domain.checkpoint import CheckpointText, UnreadableCheckpointError
+from sat_hook.domain.checkpoint import CheckpointText
+from sat_hook.domain.errors import UnreadableCheckpointError
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
 from sat_hook.domain.identity import account_id_of
@@ -36,10 +38,6 @@ _KINDS_OF_IDS = {
     "U": StreamKind.USER,
     "L": StreamKind.LOG,
 }
-
-
-class EventNotFoundError(LookupError):
-    """The log has no event at this position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +124,8 @@ class Act:
 class AuditLog:
     """Reads the log.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to audit,
-    and those that take a cursor :class:`~sat_hook.application.cursors.CursorError`.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit,
+    and those that take a cursor :class:`~sat_hook.application.errors.CursorError`.
     """
 
     installation: Installation

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sat_hook.application.decisions import Decisions
+from sat_hook.application.errors import StartRefusedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
@@ -16,14 +17,9 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy
 from sat_hook.domain.decision import Record
-from sat_hook.domain.errors import StepError
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.postgres import PostgresEventStore
-
-
-class StartRefusedError(StepError):
-    """The run cannot be started or cancelled; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +38,9 @@ class RunPolicies:
 class BatchStarts:
     """Starts runs of ``bulk_disbursement``. Every run pays from the account that the batch names.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to submit,
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to submit,
     :class:`~sat_hook.commands.errors.BatchNotFoundError`, and
-    :class:`~sat_hook.application.runs.RunsError` where Airflow refuses.
+    :class:`~sat_hook.application.errors.RunsError` where Airflow refuses.
     """
 
     installation: Installation

@@ -210,7 +210,7 @@ class BreakEvidenceReader:
         # pandas is loaded by the first file, not with the server.
         from sat_hook.reconciliation.errors import SettlementRefusedError
         from sat_hook.reconciliation.settlement import load_settlement
-        from sat_hook.store.spool import SpoolError
+        from sat_hook.store.errors import SpoolError
 
         try:
             read = load_settlement(self.installation.results(), imported)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.errors import BreakNotFoundError, FileRefusedError
+from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, FileRefusedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
@@ -28,7 +28,6 @@ from sat_hook.domain.books_events import BreakCommented, BreakFileAttached
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
-from sat_hook.domain.errors import StepError
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.people import user_named
 from sat_hook.presentation.spreadsheet_cells import first_control
@@ -209,17 +208,11 @@ class BreakPreview:
     undone_count: int
 
 
-class BreaksChangedError(StepError):
-    """The chosen breaks are not those that the preview showed; nothing was decided."""
-
-    is_worth_a_retry = False
-
-
 @dataclass(frozen=True, slots=True)
 class Breaks:
     """Breaks of all accounts.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
 
     installation: Installation

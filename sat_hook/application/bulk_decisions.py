@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 from sat_hook.application.decision_acts import RIGHTS, ActOnOrders, BulkAct, Undone
 from sat_hook.application.decision_worker import DecisionWorker
+from sat_hook.application.errors import DecisionNotFoundError, SelectionChangedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
-from sat_hook.domain.errors import StepError
 from sat_hook.domain.guards import amount_of
 from sat_hook.domain.identity import decision_id_of
 from sat_hook.domain.order import Order
@@ -72,21 +72,11 @@ class BulkDecision:
     undone: tuple[Undone, ...] = ()
 
 
-class SelectionChangedError(StepError):
-    """The chosen orders are not those that the preview showed; nothing was decided."""
-
-    is_worth_a_retry = False
-
-
-class DecisionNotFoundError(LookupError):
-    """There is no decision of this id, or it was deleted some weeks after its end."""
-
-
 @dataclass(frozen=True, slots=True)
 class BulkDecisions:
     """Decisions about many orders.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for the act,
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for the act,
     and those that choose orders :class:`~sat_hook.commands.errors.OverrideRefusedError` for a filter that no
     index serves, a filter by client number, or more than :data:`MAXIMUM_ORDERS` orders.
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
+from sat_hook.application.errors import DayNotClosedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
@@ -20,10 +21,6 @@ from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.versions import Version, versions_of
 
 READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
-
-
-class DayNotClosedError(LookupError):
-    """The day is not closed; the text names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,7 @@ class SettlementFile:
 class ClosedDays:
     """The closed days of accounts, which are named by their connections or by their names in the log.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without one of
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without one of
     :data:`READERS`.
     """
 

@@ -8,7 +8,7 @@ from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import Draft
-from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_sheet import header_fingerprint
 from sat_hook.presentation.spreadsheet_cells import first_control
 from sat_hook.store.order_drafts import ColumnMapping, OrderDrafts

@@ -11,19 +11,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from sat_hook.application.errors import CursorError
+
 MAXIMUM_CURSOR_CHARACTERS = 1_000
 
 _Member = TypeVar("_Member", bound="str | int | datetime")
-
-
-class CursorError(ValueError):
-    """A cursor that is not of this list; the text says what to do."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "cursor: found one of another list, filter or sort; expected the one that came with the page "
-            "before, or none to begin again"
-        )
 
 
 def list_name(kind: str, *asked: Any) -> str:

@@ -9,9 +9,10 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from sat_hook.application.cursors import CursorError, cursor_of, place_of
+from sat_hook.application.cursors import cursor_of, place_of
 from sat_hook.application.day_books import MAXIMUM_ORDERS_ON_REQUEST, DayBooks, Signature
 from sat_hook.application.days import READERS, DayRow, Days, DayState
+from sat_hook.application.errors import CursorError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
@@ -136,7 +137,7 @@ class SignedDay(NamedTuple):
 class DayReports:
     """The reports of closed days.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it, and
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it, and
     :class:`~sat_hook.reconciliation.errors.BooksRefusedError` for a day or a version that is not there.
     """
 

@@ -106,7 +106,7 @@ class Closing:
 class Days:
     """The days of accounts. Accounts are named by their connections or by their names in the log.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
 
     installation: Installation

@@ -18,7 +18,7 @@ from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.store.bulk_decisions import BulkDecisionStore, DecisionPart, ShownOrder
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 
 _log = logging.getLogger(__name__)

@@ -72,7 +72,7 @@ class OwnBatches:
 class Decisions:
     """People's decisions. Each needs a reason, and is recorded as an event of the order, batch or account.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     Those that release or resolve orders raise :class:`~sat_hook.application.errors.OwnBatchError` for the
     maker of their batch.
     """

@@ -49,7 +49,7 @@ class Deliverable:
 class Deliveries:
     """Reads what may be delivered. :meth:`~sat_hook.application.decisions.Decisions.deliver` delivers it.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to deliver.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to deliver.
     """
 
     installation: Installation

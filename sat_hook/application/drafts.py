@@ -26,7 +26,7 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.bad_rows import bad_rows_csv
 from sat_hook.pipeline.draft import Draft, PaysAgain, change_of, draft_of
-from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetRow
 from sat_hook.pipeline.row_findings import Light, RowFinding
 from sat_hook.pipeline.sheet_reading import PASTED_NAME, read_pasted, read_sheet

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sat_hook.commands.errors import OverrideRefusedError
+from sat_hook.domain.errors import StepError
 from sat_hook.pipeline.errors import StoppedError, SubmissionRefusedError
+from sat_hook.reconciliation.errors import BooksRefusedError
+
+if TYPE_CHECKING:
+    from sat_hook.application.rights import Right
 
 
 class WrongAccountError(StoppedError):
@@ -53,3 +60,100 @@ class DraftRefusedError(SubmissionRefusedError):
         super().__init__(message)
         self.code = code
         self.facts = facts
+
+
+class EventNotFoundError(LookupError):
+    """The log has no event at this position."""
+
+
+class StartRefusedError(StepError):
+    """The run cannot be started or cancelled; the text says why."""
+
+
+class BreaksChangedError(StepError):
+    """The chosen breaks are not those that the preview showed; nothing was decided."""
+
+    is_worth_a_retry = False
+
+
+class SelectionChangedError(StepError):
+    """The chosen orders are not those that the preview showed; nothing was decided."""
+
+    is_worth_a_retry = False
+
+
+class DecisionNotFoundError(LookupError):
+    """There is no decision of this id, or it was deleted some weeks after its end."""
+
+
+class DayNotClosedError(LookupError):
+    """The day is not closed; the text names it."""
+
+
+class CursorError(ValueError):
+    """A cursor that is not of this list; the text says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "cursor: found one of another list, filter or sort; expected the one that came with the page "
+            "before, or none to begin again"
+        )
+
+
+class AccountUnclearError(ValueError):
+    """It is not clear which account is meant; the text names the ones that are possible."""
+
+
+class ListingRefusedError(ValueError):
+    """A list cannot be made so. The text says what was found and expected."""
+
+
+class NothingToPayAgainError(StepError):
+    """No order of the batch failed."""
+
+    is_worth_a_retry = False
+
+
+class RightMissingError(PermissionError):
+    """A person lacks the right for a use case. The text names the right and where it is given.
+
+    :ivar rights: the rights of which one would suffice.
+    """
+
+    def __init__(self, name: str, *rights: Right) -> None:
+        super().__init__(
+            f"user {name!r} lacks the right {' or '.join(rights)}, which the file named by SAT_RIGHTS_FILE "
+            "gives"
+        )
+        self.rights = rights
+
+
+class ProductNotListedError(LookupError):
+    """A product that no price list of the account ever had; the text names similar ones."""
+
+
+class RightsFileError(RuntimeError):
+    """The rights file cannot be used; the text says why. Until it is fixed, no user has any right."""
+
+
+class RunsError(RuntimeError):
+    """Airflow refused a request about a run, or did not answer; the text holds Airflow's reason.
+
+    :ivar status: the HTTP status.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class BadLimitError(ValueError):
+    """An environment variable has a value of the wrong kind, or names an unknown limit."""
+
+
+class RivalFilesError(BooksRefusedError):
+    """Another file of the day has the same orders; the person must say that this one replaces it."""
+
+
+class RecheckRefusedError(StepError):
+    """SAT is not asked about this order; the text says why."""

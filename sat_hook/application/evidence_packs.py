@@ -13,7 +13,7 @@ from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, Runs
 from sat_hook.audit import exports
-from sat_hook.audit.exports import ExportNotFoundError
+from sat_hook.audit.errors import ExportNotFoundError
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
@@ -62,7 +62,7 @@ class PackRow:
 class EvidencePacks:
     """Exports of evidence.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to audit.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit.
     """
 
     installation: Installation

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from sat_hook.application.errors import AccountUnclearError
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.guards import AccountRules
@@ -105,10 +106,6 @@ class AccountNames(NamedTuple):
 
     account: str
     connection: str
-
-
-class AccountUnclearError(ValueError):
-    """It is not clear which account is meant; the text names the ones that are possible."""
 
 
 def account_among(accounts: AccountDirectory, named: str | None, known: Sequence[str]) -> str:

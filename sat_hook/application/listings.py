@@ -30,6 +30,7 @@ from sat_hook.application.batch_standing import (
     row_of,
 )
 from sat_hook.application.cursors import cursor_of, list_name, place_of
+from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.person import Person
@@ -73,10 +74,6 @@ RECHECK_DAYS = 30
 T = TypeVar("T")
 
 
-class ListingRefusedError(ValueError):
-    """A list cannot be made so. The text says what was found and expected."""
-
-
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A page of a list.
@@ -104,8 +101,8 @@ class OrderPage(Page[OrderRow]):
 class Listings:
     """The lists.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to view, and
-    those that take a cursor :class:`~sat_hook.application.cursors.CursorError`.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to view, and
+    those that take a cursor :class:`~sat_hook.application.errors.CursorError`.
     """
 
     installation: Installation

@@ -17,8 +17,9 @@ from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.console_users import AcknowledgeAlerts
+from sat_hook.domain.errors import NotificationRefusedError
 from sat_hook.domain.identity import user_id_of
-from sat_hook.domain.notifications import Choice, NotificationRefusedError, checked_address
+from sat_hook.domain.notifications import Choice, checked_address
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.notifications import LAST_ALERT, AlertSeen, NotificationBook
 
@@ -32,7 +33,7 @@ MAXIMUM_ACKNOWLEDGED = 200
 class Notifications:
     """Alerts and what users chose of them.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it. A
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it. A
     user reads and changes only the user's own choices.
     """
 

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
-from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right

@@ -15,11 +15,11 @@ from enum import StrEnum
 
 from sat_hook.application.draft_views import DraftView
 from sat_hook.application.drafts import Drafts
+from sat_hook.application.errors import NothingToPayAgainError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.commands.handler import load_batch
-from sat_hook.domain.errors import StepError
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.draft import PaysAgain
@@ -45,12 +45,6 @@ class NotAgain(StrEnum):
 
     DONE = "done"
     NO_ID = "no_id"
-
-
-class NothingToPayAgainError(StepError):
-    """No order of the batch failed."""
-
-    is_worth_a_retry = False
 
 
 @dataclass(frozen=True, slots=True)

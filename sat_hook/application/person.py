@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sat_hook.application.rights import RIGHTS_VARIABLE, Right
+from sat_hook.application.errors import RightMissingError
+from sat_hook.application.rights import Right
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.people import USER_PREFIX
-
-
-class RightMissingError(PermissionError):
-    """A person lacks the right for a use case. The text names the right and where it is given.
-
-    :ivar rights: the rights of which one would suffice.
-    """
-
-    def __init__(self, name: str, *rights: Right) -> None:
-        super().__init__(
-            f"user {name!r} lacks the right {' or '.join(rights)}, which the file named by {RIGHTS_VARIABLE} "
-            "gives"
-        )
-        self.rights = rights
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from random import SystemRandom
 
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
 from sat_hook.application.settings import DeploymentSettings
-from sat_hook.audit.checkpoints import CheckpointForkedError
+from sat_hook.audit.errors import CheckpointForkedError
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import Alert

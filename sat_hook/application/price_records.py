@@ -14,11 +14,13 @@ from fnmatch import fnmatchcase
 from typing import cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
+from sat_hook.application.errors import ListingRefusedError, ProductNotListedError
 from sat_hook.application.installation import Installation, account_among
-from sat_hook.application.listings import USUAL_PAGE, ListingRefusedError, Page, limited
+from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.catalogue import chart
+from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
 from sat_hook.catalogue.weekly import Week, WeekSummary, read_week
 from sat_hook.catalogue.weekly_page import weekly_page
@@ -28,10 +30,6 @@ from sat_hook.store.prices import PriceHistory
 
 READ_AT_ONCE = 1_000
 """Changes that are read in one statement, of which a page keeps those that match."""
-
-
-class ProductNotListedError(LookupError):
-    """A product that no price list of the account ever had; the text names similar ones."""
 
 
 class ChartFormat(StrEnum):
@@ -83,9 +81,9 @@ class PriceLists:
 class PriceRecords:
     """The records of prices. Reads only.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it,
-    :class:`~sat_hook.application.installation.AccountUnclearError` when it is not clear which account is
-    meant, and :class:`~sat_hook.application.listings.ListingRefusedError` when no price list was ever read.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it,
+    :class:`~sat_hook.application.errors.AccountUnclearError` when it is not clear which account is
+    meant, and :class:`~sat_hook.application.errors.ListingRefusedError` when no price list was ever read.
     """
 
     installation: Installation
@@ -187,7 +185,7 @@ class PriceRecords:
                 since=since,
                 until=until,
             )
-        except chart.TooManyPeriodsError as error:
+        except TooManyPeriodsError as error:
             raise ListingRefusedError(
                 f"since: found {error}; expected at most {chart.MAXIMUM_PERIODS:,}"
             ) from None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
+from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
-from sat_hook.application.listings import USUAL_PAGE, ListingRefusedError, Page, limited
+from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import margin_lines, percent_of
@@ -117,7 +118,7 @@ class Freshness:
 class Prices:
     """Reads prices. Accounts are named by their connections or by their names in the log.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to view.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to view.
     """
 
     installation: Installation

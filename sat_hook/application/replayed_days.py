@@ -18,9 +18,9 @@ from sat_hook.reconciliation.errors import ReconciliationError
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.store.days import RefoldedDayReader
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.evidence import Evidence
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.spool import SpoolError
 
 MAXIMUM_BREAKS_NAMED = 5
 

@@ -17,8 +17,9 @@ from sat_hook.domain.legacy_events import BatchResultsWritten as ResultsWrittenS
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import ResultFile, render_results
 from sat_hook.store.as_of import as_of_position
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.spool import SpoolError, SpoolReader
+from sat_hook.store.spool import SpoolReader
 
 MAXIMUM_LINES_NAMED = 5
 

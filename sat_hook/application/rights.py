@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from sat_hook.application.errors import RightsFileError
 from sat_hook.domain.people import is_same_login
 from sat_hook.presentation.hints import did_you_mean
 from sat_hook.store.trusted_file import read_trusted
@@ -70,10 +71,6 @@ DEFAULTS: Mapping[Right, Holders] = {
     Right.AUDIT: _roles("op", "admin"),
 }
 """The holders of rights that no file gives: role ``user`` makes, ``op`` checks. Account rules need a file."""
-
-
-class RightsFileError(RuntimeError):
-    """The rights file cannot be used; the text says why. Until it is fixed, no user has any right."""
 
 
 _FILE = TypeAdapter(dict[str, Holders])

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sat_hook.application.ports import Ports
 from sat_hook.audit.alerts import EVERY_ACCOUNT
-from sat_hook.audit.checkpoints import CheckpointForkedError
+from sat_hook.audit.errors import CheckpointForkedError
 from sat_hook.audit.rollback_detection import pause_after_rollback
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.event_record import Provenance
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from sat_hook.pipeline.rules_page import rules_as_shown
 class RuleBook:
     """The rules of accounts. Accounts are named by their connections or by their names in the log.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
 
     installation: Installation

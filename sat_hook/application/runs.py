@@ -52,21 +52,10 @@ class RunTask(NamedTuple):
     state: str | None
 
 
-class RunsError(RuntimeError):
-    """Airflow refused a request about a run, or did not answer; the text holds Airflow's reason.
-
-    :ivar status: the HTTP status.
-    """
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
 class Runs(Protocol):
     """Airflow's runs, on behalf of a person, whose permissions in Airflow count. Every method blocks.
 
-    Each raises :class:`RunsError` where Airflow refuses.
+    Each raises :class:`~sat_hook.application.errors.RunsError` where Airflow refuses.
     """
 
     def start(

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sat_hook.application.errors import BadLimitError
 from sat_hook.pipeline.limits import (
     AlertingLimits,
     ClaimLimits,
@@ -24,10 +25,6 @@ from sat_hook.pipeline.limits import (
 PREFIX = "SAT_"
 NOT_BY_VARIABLE = frozenset({"days"})
 """Members that are not a single number; a task's parameter sets them."""
-
-
-class BadLimitError(ValueError):
-    """An environment variable has a value of the wrong kind, or names an unknown limit."""
 
 
 class DeploymentSettings(BaseSettings):

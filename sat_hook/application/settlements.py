@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.errors import FileRefusedError, UploadNotFoundError
+from sat_hook.application.errors import FileRefusedError, RivalFilesError, UploadNotFoundError
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
@@ -22,7 +22,7 @@ from sat_hook.domain.identity import digest_of, upload_id_of
 from sat_hook.domain.people import user_named
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.bookkeeper import BookKeeper
-from sat_hook.reconciliation.errors import BooksRefusedError, SettlementRefusedError
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_names import day_in_name, is_of_a_program, why_unreadable
 from sat_hook.store.settlement_uploads import ListedUpload, SettlementUploadTable, StoredUpload
 
@@ -101,15 +101,11 @@ class Upload:
     rivals: tuple[str, ...]
 
 
-class RivalFilesError(BooksRefusedError):
-    """Another file of the day has the same orders; the person must say that this one replaces it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settlements:
     """The settlement files of all accounts.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it, and
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it, and
     those with an upload :class:`~sat_hook.application.errors.UploadNotFoundError` for any other owner's.
     """
 

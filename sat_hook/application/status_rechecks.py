@@ -5,24 +5,19 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 
-from sat_hook.application.errors import WrongAccountError
+from sat_hook.application.errors import RecheckRefusedError, WrongAccountError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
-from sat_hook.domain.errors import StepError
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import ask_about
 from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.clock import shared_clock
-
-
-class RecheckRefusedError(StepError):
-    """SAT is not asked about this order; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

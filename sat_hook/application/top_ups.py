@@ -127,7 +127,7 @@ class _Dated:
 class TopUps:
     """Top-ups of all accounts. Accounts are named by their connections or by their names in the log.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
 
     installation: Installation

@@ -14,7 +14,7 @@ from sat_hook.audit.checkpoints import last_checkpoint
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.checkpoint import CheckpointText
-from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.identity import user_id_of
 from sat_hook.domain.people import user_named
 from sat_hook.domain.verifications import LogVerified
@@ -58,7 +58,7 @@ class LogCover:
 class Verifications:
     """Reads and starts verifications.
 
-    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to audit.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit.
     """
 
     installation: Installation

@@ -11,7 +11,7 @@ from sat_hook.audit.findings import Finding
 from sat_hook.audit.log_verification import Verification
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.business_day import business_day, to_the_minute
-from sat_hook.domain.checkpoint import UnreadableCheckpointError
+from sat_hook.domain.errors import UnreadableCheckpointError
 from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.database import Database
 

@@ -22,17 +22,14 @@ from sat_hook.audit.checkpoints import (
     last_published,
     name_of,
 )
+from sat_hook.audit.errors import AuditSignatureError
 from sat_hook.audit.findings import Finding, FindingKind, Report
-from sat_hook.audit.keys import AuditSignatureError, AuditVerifier
+from sat_hook.audit.keys import AuditVerifier
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import PublishedReader
 from sat_hook.audit.signed_statuses import SATKeys
-from sat_hook.domain.checkpoint import (
-    NOTHING_BEFORE,
-    Checkpoint,
-    CheckpointText,
-    UnreadableCheckpointError,
-)
+from sat_hook.domain.checkpoint import NOTHING_BEFORE, Checkpoint, CheckpointText
+from sat_hook.domain.errors import UnreadableCheckpointError
 from sat_hook.store.checkpoints import CheckpointTable, Leaf
 from sat_hook.store.database import Database, OneTransaction
 

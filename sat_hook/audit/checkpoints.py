@@ -14,15 +14,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sat_hook.audit.keys import AuditSignatureError, AuditSigner, AuditVerifier
-from sat_hook.audit.merkle import MerkleTree, leaf_of
-from sat_hook.audit.publication import Publication, PublicationError, PublishedReader
-from sat_hook.domain.checkpoint import (
-    NOTHING_BEFORE,
-    Checkpoint,
-    CheckpointText,
-    UnreadableCheckpointError,
+from sat_hook.audit.errors import (
+    AuditSignatureError,
+    CheckpointAheadError,
+    CheckpointForkedError,
+    PublicationError,
+    UnknownAuditKeyError,
 )
+from sat_hook.audit.keys import AuditSigner, AuditVerifier
+from sat_hook.audit.merkle import MerkleTree, leaf_of
+from sat_hook.audit.publication import Publication, PublishedReader
+from sat_hook.domain.checkpoint import NOTHING_BEFORE, Checkpoint, CheckpointText
+from sat_hook.domain.errors import UnreadableCheckpointError
 from sat_hook.domain.event_record import utc_text
 from sat_hook.domain.ports import Clock
 from sat_hook.store.checkpoints import CheckpointTable
@@ -33,40 +36,6 @@ MAXIMUM_EVENTS = 1_000
 """Most events of one checkpoint; damage that only checkpoints reveal is located to this many events."""
 MAXIMUM_CHECKPOINTS = 10_000
 """Most checkpoints of one round; the next round continues."""
-
-
-class CheckpointForkedError(RuntimeError):
-    """The published checkpoints differ from the database: one of them was altered, or restored from a backup.
-
-    :param number: a checkpoint that differs; the verification finds the first.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(
-            f"checkpoint {number} was published with other contents than the database has: found two logs, "
-            "expected one (run: sat log verify; after a restore, publish to a new place)"
-        )
-        self.number = number
-
-
-class CheckpointAheadError(RuntimeError):
-    """The last signed checkpoint covers more than the log holds: the end of the log is missing."""
-
-    def __init__(self, text: CheckpointText, closed: int) -> None:
-        super().__init__(
-            f"checkpoint {text.number}: found a log that ends at position {closed}; expected one up to "
-            f"{text.last_position}, which was signed (run: sat log verify)"
-        )
-
-
-class UnknownAuditKeyError(RuntimeError):
-    """No stored checkpoint has a trusted signature, although some were published."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no checkpoint was signed with a key that is trusted here: after a change of the audit key, name "
-            "the older public key (public_key_paths of sat_audit, SAT_AUDIT_OLDER_KEY_PATHS)"
-        )
 
 
 def make_checkpoints(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from sat_hook.audit.errors import ExportNotFoundError, ExportRefusedError
 from sat_hook.commands import aggregates
 from sat_hook.commands.aggregates import EXPORTS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.decision import Record, RefusalReason
-from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import Export, ExportCommand, ExportRequested, ExportWritten, HandOutExport
 from sat_hook.domain.identity import export_id_of
@@ -21,18 +21,6 @@ from sat_hook.domain.ports import Clock
 from sat_hook.store.event_store import EventStore
 
 MAXIMUM_PERIOD_DAYS = 400
-
-
-class ExportNotFoundError(StepError):
-    """There is no export with this id."""
-
-    is_worth_a_retry = False
-
-
-class ExportRefusedError(StepError):
-    """The request cannot be exported; the text says why."""
-
-    is_worth_a_retry = False
 
 
 def request_export(

@@ -17,11 +17,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from sat_hook.protocol.signing import MalformedKeyError
-
-
-class AuditSignatureError(Exception):
-    """The signature is invalid: made by an unknown key, or over other bytes."""
+from sat_hook.audit.errors import AuditSignatureError
+from sat_hook.protocol.errors import MalformedKeyError
 
 
 class AuditSigner:

@@ -31,7 +31,7 @@ from sat_hook.commands.aggregates import VERIFICATIONS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.decision import Record
-from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import Provenance, RecordedEvent
 from sat_hook.domain.identity import log_id
 from sat_hook.domain.order_events import SignedStatus, StatusMismatched

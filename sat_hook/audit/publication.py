@@ -12,9 +12,7 @@ import secrets
 from pathlib import Path
 from typing import Protocol
 
-
-class PublicationError(RuntimeError):
-    """The place of publication cannot be read or written. The text names it."""
+from sat_hook.audit.errors import PublicationError
 
 
 class PublishedReader(Protocol):

@@ -12,11 +12,12 @@ from functools import partial
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
+from sat_hook.audit.errors import RebuildRefusedError
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import BATCH_DECIDER, Batch
 from sat_hook.domain.console_users import fold_user
-from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER
 from sat_hook.domain.grouping import grouped
@@ -31,10 +32,6 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.projections import KEPT, SUBMISSION_COLUMNS, DerivedTables, Folded, emptied_tables
 
 STREAMS_PER_GROUP = 500
-
-
-class RebuildRefusedError(RuntimeError):
-    """The log cannot be folded, so nothing was rebuilt or changed. Verify the log first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from sat_hook.audit.rebuild import (
     projection_shape,
 )
 from sat_hook.audit.reports import ReportMaker, Verdict
-from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent, StreamKind
 from sat_hook.domain.grouping import grouped
 from sat_hook.store.as_of import settled_position

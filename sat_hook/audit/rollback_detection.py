@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sat_hook.audit.checkpoints import CheckpointForkedError, require_published
+from sat_hook.audit.checkpoints import require_published
+from sat_hook.audit.errors import CheckpointForkedError
 from sat_hook.audit.publication import PublishedReader
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import AccountPaused, AccountResumed, PauseAccount

@@ -18,19 +18,19 @@ from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.amounts import is_amount
 from sat_hook.domain.business_day import WIB
-from sat_hook.domain.event import Event, UnknownEventError
+from sat_hook.domain.errors import UnknownEventError
+from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.printable import printable
 from sat_hook.domain.same_order import differing_members
-from sat_hook.protocol.errors import UnreadableReplyError
-from sat_hook.protocol.messages import OrderDetail, parse_order
-from sat_hook.protocol.signing import (
+from sat_hook.protocol.errors import (
     MalformedKeyError,
-    Padding,
     SignatureInvalidError,
     SignatureMissingError,
-    Verifier,
+    UnreadableReplyError,
 )
+from sat_hook.protocol.messages import OrderDetail, parse_order
+from sat_hook.protocol.signing import Padding, Verifier
 from sat_hook.store.evidence import Evidence
 
 SUCCESS, FAILED = "Success", "Failed"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.domain.business_day import WIB, business_day, day_text, midnight, moment_text, span_text
 from sat_hook.domain.prices import GAP_HOURS, PricePeriod, gaps_between, percent_text, price_text
 from sat_hook.presentation.colours import AMBER, BLUE, GREY, MIST, RED, VIOLET, custom_properties
@@ -109,10 +110,6 @@ class ChartWords:
 
 
 ENGLISH = ChartWords()
-
-
-class TooManyPeriodsError(ValueError):
-    """More changes than a chart can show; choose a shorter time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sat_hook.catalogue.errors import PriceListRefusedError
 from sat_hook.domain.prices import ListedProduct
 from sat_hook.protocol.messages import Product
 from sat_hook.protocol.values import MAXIMUM_RUPIAH
@@ -12,10 +13,6 @@ from sat_hook.protocol.values import MAXIMUM_RUPIAH
 MAXIMUM_PRODUCTS = 100_000
 MAXIMUM_CODE_CHARACTERS = 256
 MAXIMUM_TEXT_CHARACTERS = 1_000
-
-
-class PriceListRefusedError(ValueError):
-    """The list exceeds the limits of a price list, so it changes nothing. Says found and expected."""
 
 
 @dataclass(frozen=True, slots=True)

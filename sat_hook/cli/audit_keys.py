@@ -25,7 +25,7 @@ def audit_keys(settings: CommandSettings, paths: Sequence[Path]) -> AuditVerifie
     :raises CommandError: a file cannot be read, or is not a key.
     """
     from sat_hook.audit.keys import AuditVerifier
-    from sat_hook.protocol.signing import MalformedKeyError
+    from sat_hook.protocol.errors import MalformedKeyError
 
     pems = _key_files(settings, "SAT_AUDIT_PUBLIC_KEYS", paths, "a public audit key (PEM)")
     try:
@@ -41,7 +41,7 @@ def sat_keys(settings: CommandSettings, paths: Sequence[Path], withdrawn: Sequen
     :raises CommandError: a file cannot be read, or is not a key; or a text is not ``FINGERPRINT=TIME``.
     """
     from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
-    from sat_hook.protocol.signing import MalformedKeyError
+    from sat_hook.protocol.errors import MalformedKeyError
 
     pems = _key_files(settings, "SAT_STATUS_PUBLIC_KEYS", paths, "a public key of SAT (PEM)")
     texts = list(withdrawn) or (settings.get("SAT_WITHDRAWN_KEYS") or "").split(",")

@@ -58,7 +58,7 @@ def database_of(settings: CommandSettings, key: str = "SAT_DB_DSN") -> Iterator[
     :raises CommandError: inside the block, when the database does not answer.
     """
     from sat_hook.store.database import Database
-    from sat_hook.store.event_store import StoreUnavailableError
+    from sat_hook.store.errors import StoreUnavailableError
 
     with closing(Database(dsn_of(settings, key), "sat cli")) as database:
         try:

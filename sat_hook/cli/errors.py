@@ -33,14 +33,16 @@ class UnavailableError(CommandError):
 # Errors whose text was written for users. They are listed by module, so that no import is needed to
 # recognise them: an error whose module was not imported cannot have been raised.
 _SPEAKING = {
-    "sat_hook.store.event_store": ("StoreUnavailableError", "StoreRefusedError"),
-    "sat_hook.store.as_of": ("UnsettledPositionError",),
-    "sat_hook.store.migrations": ("MigrationError",),
-    "sat_hook.receiver.settings": ("ReceiverSettingsError",),
+    "sat_hook.store.errors": (
+        "StoreUnavailableError",
+        "StoreRefusedError",
+        "UnsettledPositionError",
+        "MigrationError",
+    ),
+    "sat_hook.receiver.errors": ("ReceiverSettingsError",),
     "sat_hook.domain.errors": ("StepError",),
     "sat_hook.pipeline.errors": ("SubmissionRefusedError",),
-    "sat_hook.audit.rebuild": ("RebuildRefusedError",),
-    "sat_hook.audit.publication": ("PublicationError",),
+    "sat_hook.audit.errors": ("RebuildRefusedError", "PublicationError"),
 }
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat_hook.cli.errors import CommandError
-from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
+from sat_hook.store.errors import UntrustedFileError
+from sat_hook.store.trusted_file import read_trusted
 
 CONFIG_VARIABLE = "SAT_CONFIG"
 USUAL_FILE = Path(".stack") / "sat.env"

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+from sat_hook.clients.errors import SendWindowClosed
 from sat_hook.domain.ports import Clock, SendWindow
-
-
-class SendWindowClosed(Exception):
-    """The send window passed before the request was written."""
 
 
 class SendGuard:

@@ -7,26 +7,12 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from sat_hook.clients.errors import InvalidSettingsError
 from sat_hook.protocol.endpoints import ADDRESSES, Environment
 from sat_hook.protocol.signing import Signer, Verifier
 
 MAXIMUM_RESPONSE_BYTES = 8 * 1024 * 1024
 """Several times the size of the whole catalogue, and small enough to protect memory from a hostile answer."""
-
-
-class InvalidSettingsError(ValueError):
-    """A setting that cannot work.
-
-    :param setting: its name.
-    :param found: its value, never a secret.
-    :param expected: what it should be.
-    """
-
-    def __init__(self, setting: str, found: str, expected: str) -> None:
-        super().__init__(f"{setting}: found {found}, expected {expected}")
-        self.setting = setting
-        self.found = found
-        self.expected = expected
 
 
 _PORTS = {"http": 80, "https": 443}

@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass, fields
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from sat_hook.domain.errors import UnreadableCheckpointError
+
 FORMAT = "sat-checkpoint-1"
 NOTHING_BEFORE = "0" * 64
 """Stands for the digest of the checkpoint before the first."""
-
-
-class UnreadableCheckpointError(ValueError):
-    """The text is not a checkpoint of this release."""
 
 
 class CheckpointText(BaseModel):

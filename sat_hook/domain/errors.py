@@ -1,4 +1,4 @@
-"""The base of the project's errors. The end of an order is never an exception (law 9)."""
+"""The base of the project's errors, and the rules' own. The end of an order is never an exception (law 9)."""
 
 from __future__ import annotations
 
@@ -7,3 +7,15 @@ class StepError(RuntimeError):
     """Base of the project's errors: the step did not finish and, by default, can be retried."""
 
     is_worth_a_retry = True
+
+
+class UnreadableCheckpointError(ValueError):
+    """The text is not a checkpoint of this release."""
+
+
+class UnknownEventError(LookupError):
+    """The log holds an event type or schema version that this release does not know."""
+
+
+class NotificationRefusedError(ValueError):
+    """A choice cannot be kept. The text says what was found and expected."""

@@ -10,9 +10,7 @@ from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-
-class UnknownEventError(LookupError):
-    """The log holds an event type or schema version that this release does not know."""
+from sat_hook.domain.errors import UnknownEventError
 
 
 class Frozen(BaseModel):

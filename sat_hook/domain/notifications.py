@@ -9,14 +9,11 @@ from datetime import datetime
 
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.business_day import to_the_minute
+from sat_hook.domain.errors import NotificationRefusedError
 
 MAXIMUM_ADDRESS_CHARACTERS = 200
 MAXIMUM_LINES = 30
 """Most alerts that a digest names; the rest are counted."""
-
-
-class NotificationRefusedError(ValueError):
-    """A choice cannot be kept. The text says what was found and expected."""
 
 
 @dataclass(frozen=True, slots=True)

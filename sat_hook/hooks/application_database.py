@@ -18,7 +18,7 @@ from sat_hook.store.alerts import AlertBook
 from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.clock import StoreClock
 from sat_hook.store.database import Database, borrow, give_back
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.postgres import PostgresEventStore

@@ -10,17 +10,14 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import BaseHook, ObjectStoragePath
 
 from sat_hook.application.settings import DeploymentSettings
+from sat_hook.audit.errors import PublicationError
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
-from sat_hook.audit.publication import (
-    Publication,
-    PublicationError,
-    PublishedFolder,
-    PublishedObjects,
-    StoragePath,
-)
+from sat_hook.audit.publication import Publication, PublishedFolder, PublishedObjects, StoragePath
 from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
-from sat_hook.hooks.sat_connection import SATConnectionError, pem_blocks, settings_of
-from sat_hook.protocol.signing import MalformedKeyError, Verifier
+from sat_hook.hooks.errors import SATConnectionError
+from sat_hook.hooks.sat_connection import pem_blocks, settings_of
+from sat_hook.protocol.errors import MalformedKeyError
+from sat_hook.protocol.signing import Verifier
 
 AUDIT_CONNECTION = "sat_audit"
 _LARGEST_KEY_FILE_BYTES = 65_536

@@ -20,12 +20,10 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier, Variable
 
+from sat_hook.hooks.errors import NotifierConfigurationError
+
 CHANNELS_VARIABLE = "sat_channels"
 _MEMBERS = frozenset({"notifier", "kwargs", "address_pattern"})
-
-
-class NotifierConfigurationError(ValueError):
-    """A Variable does not name a notifier that can be created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sat_hook.application.ports import Ports, StepLimits, ports_on
-from sat_hook.audit.checkpoints import CheckpointForkedError
+from sat_hook.audit.errors import CheckpointForkedError
 from sat_hook.audit.rollback_detection import detect_rollback
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.audit import checkpoint_publication

@@ -17,7 +17,8 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.shared_limiter import AsyncSharedLimiter, SharedLimiter
 from sat_hook.domain.guards import AccountRules
-from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, rules_of, settings_of
+from sat_hook.hooks.errors import SATConnectionError
+from sat_hook.hooks.sat_connection import CONNECTION_TYPE, rules_of, settings_of
 from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.endpoints import SANDBOX_FLAG
 from sat_hook.protocol.errors import (

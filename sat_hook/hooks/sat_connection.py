@@ -8,12 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.clients.errors import InvalidSettingsError
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.account_rules import TIERS
 from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.hooks.errors import SATConnectionError
 from sat_hook.presentation.hints import did_you_mean
 from sat_hook.protocol.endpoints import Environment
-from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, Verifier
+from sat_hook.protocol.errors import MalformedKeyError
+from sat_hook.protocol.signing import Padding, Signer, Verifier
 
 CONNECTION_TYPE = "sat"
 
@@ -61,23 +64,6 @@ _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTAL
 _LARGEST_KEY_FILE_BYTES = 65_536
 
 T = TypeVar("T")
-
-
-class SATConnectionError(ValueError):
-    """A connection that cannot work.
-
-    :param connection_id: the connection's id.
-    :param field: the field's name.
-    :param found: the value found, never a secret.
-    :param expected: the expected value.
-    """
-
-    def __init__(self, connection_id: str, field: str, found: str, expected: str) -> None:
-        super().__init__(f"connection {connection_id!r}, field {field}: found {found}, expected {expected}")
-        self.connection_id = connection_id
-        self.field = field
-        self.found = found
-        self.expected = expected
 
 
 class AirflowConnection(Protocol):

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from sat_hook.application.settings import DeploymentSettings
-from sat_hook.store.spool import LocalSpool, NamedSpool, SpoolError, SpoolFileGoneError
+from sat_hook.store.errors import SpoolError, SpoolFileGoneError
+from sat_hook.store.spool import LocalSpool, NamedSpool
 
 
 class ObjectStorageSpool:

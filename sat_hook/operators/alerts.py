@@ -18,7 +18,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage, messages_of
 from sat_hook.domain.notifications import Choice, DigestMessage
-from sat_hook.hooks.channels import NotifierConfigurationError, channels, made_notifier
+from sat_hook.hooks.channels import channels, made_notifier
+from sat_hook.hooks.errors import NotifierConfigurationError
 from sat_hook.operators.base import DatabaseOperator
 from sat_hook.pipeline.alerting import TellingReport, collect_alerts, tell_people
 from sat_hook.pipeline.notifications import SendTo, send_digests, tell_users

@@ -20,15 +20,14 @@ from sat_hook.audit.alerts import (
     unchecked_statuses,
 )
 from sat_hook.audit.checkpoint_verification import Trust
-from sat_hook.audit.checkpoints import (
+from sat_hook.audit.checkpoints import make_checkpoints, publish_checkpoints, stray_checkpoints
+from sat_hook.audit.errors import (
     CheckpointAheadError,
     CheckpointForkedError,
+    ExportNotFoundError,
     UnknownAuditKeyError,
-    make_checkpoints,
-    publish_checkpoints,
-    stray_checkpoints,
 )
-from sat_hook.audit.exports import ExportNotFoundError, load_export, record_written, requested_by
+from sat_hook.audit.exports import load_export, record_written, requested_by
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.audit.pack import PackWriter

@@ -20,16 +20,13 @@ from sat_hook.domain.prices import SnapshotOutcome
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.base import SATOperator
+from sat_hook.operators.errors import PriceListDoubtedError
 from sat_hook.operators.run_context import asked_by
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory
 
 DEFAULTS = SnapshotRules()
-
-
-class PriceListDoubtedError(RuntimeError):
-    """The price list is not plausible. It is stored as an attempt, and changes no price."""
 
 
 class SATSnapshotPricesOperator(SATOperator):

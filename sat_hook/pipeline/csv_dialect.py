@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TextIO
 
-from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.errors import OrderFileError
 
 DELIMITERS = (",", ";", "\t", "|")
 MAXIMUM_HEADER_CHARACTERS = 64 * 1024

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sat_hook.pipeline.csv_dialect import dialect_of
-from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.text_encoding import encoding_of
 
 LONGEST_CELL_CHARACTERS = 100_000

@@ -15,14 +15,14 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.same_order import differing_members
-from sat_hook.pipeline.errors import BatchStoppedError
+from sat_hook.pipeline.errors import BatchStoppedError, OrderFileError
 from sat_hook.pipeline.goods_file import GoodsFormat, goods_file
-from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.result_rows import SubmittedRows
 from sat_hook.protocol.messages import OrderDetail, parse_order
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.spool import SpoolError, SpoolReader
+from sat_hook.store.spool import SpoolReader
 
 
 class GoodsCount(NamedTuple):

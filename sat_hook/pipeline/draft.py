@@ -9,9 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain.batch_events import CellChange, ColumnMeaning, OrderFileMended, ShortFundsPolicy
 from sat_hook.domain.grouping import row_ranges, rows_in
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.order_columns import column_of
-from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.order_sheet import (
     OrderSheet,
     SheetEnd,

@@ -44,7 +44,8 @@ from sat_hook.pipeline.work_queue import orders_of
 from sat_hook.protocol.errors import plain_code
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.clock import clock_is_apart
-from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.store.event_store import OrderSlice
 
 
 @dataclass(frozen=True, slots=True)

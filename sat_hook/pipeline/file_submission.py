@@ -9,10 +9,10 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
 from sat_hook.domain.masking import masked_words
 from sat_hook.domain.ports import Clock
-from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
+from sat_hook.pipeline.errors import AccountPausedError, OrderFileError, SubmissionRefusedError
 from sat_hook.pipeline.intake import FileFindings, check_whole
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
-from sat_hook.pipeline.order_file import OrderFile, OrderFileError
+from sat_hook.pipeline.order_file import OrderFile
 from sat_hook.pipeline.sheet_reading import order_file_of
 from sat_hook.pipeline.submission import Submission, submit, submitted_name
 from sat_hook.store.event_store import EventStore

@@ -10,7 +10,7 @@ from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, Order
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.micro_batching import MicroBatcher
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.2

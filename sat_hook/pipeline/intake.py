@@ -21,12 +21,14 @@ from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.needs import needs_in_words
-from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
+from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderRow, RowProblem
 from sat_hook.pipeline.withdrawal import finish_withdrawal
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import Need, in_order_of_rows
-from sat_hook.store.spool import Spool, SpoolError, SpoolReader
+from sat_hook.store.spool import Spool, SpoolReader
 
 ROWS_A_RUN = 500
 

@@ -12,8 +12,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
-from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, OrderFileError
+from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.presentation.spreadsheet_cells import first_control, one_line, shape_of, shown
 
 # Written by the intake of table rows: why a row cannot be an order, independent of its other cells.

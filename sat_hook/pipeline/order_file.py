@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sat_hook.pipeline.csv_reader import CsvReader, Record
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import REQUIRED, RESULT_COLUMNS, columns_of, is_result_column
-from sat_hook.pipeline.order_problems import NOTE_PREFIX, OrderFileError, RowProblem
+from sat_hook.pipeline.order_problems import NOTE_PREFIX, RowProblem
 from sat_hook.pipeline.order_rows import ORDER_ID, OrderRow, order_or_problem
 from sat_hook.presentation.spreadsheet_csv import plain
 
@@ -22,7 +23,7 @@ _WRONG_WHEN_SHORTER = (*REQUIRED, "amount_rupiah")
 # The expected length of a file's last number when no row above has one.
 _USUAL_CHARACTERS = {"client_number": 8}
 
-__all__ = ["FileRow", "OrderFile", "OrderFileError", "OrderRow", "RowProblem"]
+__all__ = ["FileRow", "OrderFile", "OrderRow", "RowProblem"]
 
 
 class FileRow(NamedTuple):

@@ -11,19 +11,6 @@ NOTE_PREFIX = "note:"
 _PRIVATE = ("client_number", "downline_id")
 
 
-class OrderFileError(ValueError):
-    """The whole file cannot be read as orders.
-
-    :ivar code: a short name for the problem.
-    :ivar facts: where it is, what was found and expected, by name: for pages in any language.
-    """
-
-    def __init__(self, code: str, message: str, **facts: int | str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.facts = facts
-
-
 @dataclass(frozen=True, slots=True)
 class RowProblem:
     """The problem of one row: where it is, what was found, what was expected.

@@ -15,9 +15,10 @@ from enum import StrEnum
 
 from sat_hook.domain.identity import digest_of
 from sat_hook.pipeline.cell_marks import TEXT, marked
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS, column_of, columns_of, key_of
-from sat_hook.pipeline.order_problems import NOTE_PREFIX, OrderFileError
+from sat_hook.pipeline.order_problems import NOTE_PREFIX
 
 Edits = Mapping[int, Mapping[int, str]]
 """The texts of changed cells, by row number and column, as a spreadsheet counts; the first column is 1."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from sat_hook.commands.handler import CommandHandler, standing_of
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 
 LOOK_EVERY_SECONDS = 0.5
 

@@ -29,8 +29,9 @@ from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, R
 from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.as_of import StateTally, StoreAsOf, as_of_now
+from sat_hook.store.errors import SpoolFileGoneError
 from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
-from sat_hook.store.spool import Spool, SpoolFileGoneError, SpoolReader
+from sat_hook.store.spool import Spool, SpoolReader
 
 VERDICTS: dict[OrderState, str] = {
     OrderState.RECEIVED: "not sent yet",

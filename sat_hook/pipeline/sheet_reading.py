@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from sat_hook.pipeline.csv_reader import CsvReader
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import is_result_column
-from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.order_sheet import (
     OrderSheet,
     SheetEnd,

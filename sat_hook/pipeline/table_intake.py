@@ -26,7 +26,8 @@ from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.presentation.spreadsheet_cells import MAXIMUM_SHOWN_CHARACTERS
-from sat_hook.store.event_store import EventStore, StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.store.event_store import EventStore
 from sat_hook.store.order_intake import IntakeRow, OrderIntake
 from sat_hook.store.spool import Spool
 

@@ -11,7 +11,7 @@ import codecs
 import re
 
 from sat_hook.pipeline.csv_dialect import place_behind
-from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.errors import OrderFileError
 
 SINGLE_BYTE = "cp1252"
 

@@ -13,20 +13,14 @@ from openpyxl.utils import get_column_letter
 
 from sat_hook.pipeline.cell_marks import DATE, LOGICAL, NO_FORMULA_VALUE, NUMBER, ROUNDED, TEXT
 from sat_hook.pipeline.cell_marks import UNREADABLE as UNREADABLE_KIND
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FileLimits
 from sat_hook.pipeline.order_columns import REQUIRED, column_of
-from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetFacts, SheetFormat, SheetRow
 from sat_hook.presentation.spreadsheet_cells import one_line
 from sat_hook.spreadsheets import workbook_xml
-from sat_hook.spreadsheets.workbook import (
-    UNREADABLE,
-    Sheet,
-    Workbook,
-    WorkbookError,
-    WorkbookTornError,
-    open_workbook,
-)
+from sat_hook.spreadsheets.errors import WorkbookError, WorkbookTornError
+from sat_hook.spreadsheets.workbook import UNREADABLE, Sheet, Workbook, open_workbook
 from sat_hook.spreadsheets.workbook_xml import NO_VALUE, RawCell
 
 MAXIMUM_STRINGS_BYTES = 64 * 1024**2

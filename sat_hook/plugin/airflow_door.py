@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sat_hook.application.person import Person, RightMissingError
-from sat_hook.application.rights import Right, RightsFileError
+from sat_hook.application.errors import RightMissingError, RightsFileError
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, REJECT
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _refused_maker(run_id: str, person: Person) -> JSONResponse | None:
     """The refusal of a maker who approves the batch of a run. Blocks."""
     from sat_hook.application.approvals import Approvals
     from sat_hook.application.errors import OwnBatchError
-    from sat_hook.store.event_store import StoreUnavailableError
+    from sat_hook.store.errors import StoreUnavailableError
 
     try:
         Approvals(_host()).refuse_maker_of_run(BATCH_DAG, run_id, person)

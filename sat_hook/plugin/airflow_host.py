@@ -16,15 +16,16 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import Request
 
+from sat_hook.application.errors import RightsFileError
 from sat_hook.application.installation import AccountDirectory, Channel
-from sat_hook.application.rights import Right, RightsFileError, rights_in, rights_of
+from sat_hook.application.rights import Right, rights_in, rights_of
 from sat_hook.application.runs import Runs
 from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.hooks import spool
 from sat_hook.hooks.account_names import AirflowAccounts
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
-from sat_hook.hooks.channels import NotifierConfigurationError, channels
-from sat_hook.hooks.sat_connection import SATConnectionError
+from sat_hook.hooks.channels import channels
+from sat_hook.hooks.errors import NotifierConfigurationError, SATConnectionError
 from sat_hook.plugin.airflow_door import AIRFLOW_APP
 from sat_hook.plugin.airflow_runs import AirflowRuns, token_of
 from sat_hook.store.database import Database

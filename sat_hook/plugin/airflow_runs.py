@@ -12,7 +12,8 @@ from anyio import from_thread
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from sat_hook.application.runs import MAXIMUM_UNDER_WAY, Run, RunsError, RunState, RunTask
+from sat_hook.application.errors import RunsError
+from sat_hook.application.runs import MAXIMUM_UNDER_WAY, Run, RunState, RunTask
 
 ANSWER_SECONDS = 60.0
 MAXIMUM_NOTE_CHARACTERS = 1000

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote
 
+from sat_hook.protocol.errors import InvalidRequestIdError
+
 PING_PATH = "/ping"
 ACCOUNT_PATH = "/v2/account"
 PRODUCT_LIST_PATH = "/v2/product-list"
@@ -42,10 +44,6 @@ ADDRESSES: dict[Environment, Addresses] = {
 
 SANDBOX_FLAG: dict[Environment, bool] = {Environment.PLAYGROUND: True, Environment.PRODUCTION: False}
 """What ``sandbox`` in the ping must say; a custom environment may say either."""
-
-
-class InvalidRequestIdError(ValueError):
-    """A request id that cannot be a path segment: empty, too long, ``.`` or ``..``."""
 
 
 def order_path(request_id: str) -> str:

@@ -24,6 +24,8 @@
 
 Callers need not parse messages. Every error says whether the request was ``sent``, whether the answer is
 ``definite`` (the operation certainly did not happen) and whether the same call is ``retryable``.
+
+Errors of keys, signatures and request ids are not of this tree: they are raised on received callbacks, too.
 """
 
 from __future__ import annotations
@@ -184,6 +186,26 @@ class SystemTroubleError(RefusedError):
     """S00: SAT has an internal error; the same *read-only* call may succeed later."""
 
     retryable = True
+
+
+class InvalidRequestIdError(ValueError):
+    """A request id that cannot be a path segment: empty, too long, ``.`` or ``..``."""
+
+
+class MalformedKeyError(ValueError):
+    """The key cannot be used: not PEM, not RSA, too short, or encrypted."""
+
+
+class SignatureError(Exception):
+    """The signature could not be verified."""
+
+
+class SignatureMissingError(SignatureError):
+    """A required signature is missing."""
+
+
+class SignatureInvalidError(SignatureError):
+    """No trusted key made this signature over these bytes."""
 
 
 ERROR_BY_CODE: dict[str, type[RefusedError]] = {

@@ -9,15 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sat_hook.protocol.errors import UnreadableReplyError
+from sat_hook.protocol.errors import SignatureInvalidError, SignatureMissingError, UnreadableReplyError
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.messages import ErrorEntry, OrderDetail, UnreadableAmount, parse_errors, parse_order
-from sat_hook.protocol.signing import (
-    SIGNATURE_HEADER,
-    SignatureInvalidError,
-    SignatureMissingError,
-    Verifier,
-)
+from sat_hook.protocol.signing import SIGNATURE_HEADER, Verifier
 
 DEFINITE_CHECKOUT_REJECTIONS = frozenset({"P04"})
 """Codes that prove, alone in an HTTP 400, that a checkout was not accepted (P04: no such product)."""

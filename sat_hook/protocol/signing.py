@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
 
+from sat_hook.protocol.errors import MalformedKeyError, SignatureInvalidError, SignatureMissingError
+
 SIGNATURE_HEADER = "signature"
 MINIMUM_KEY_BITS = 2048
 MAXIMUM_SIGNATURE_CHARACTERS = 2048
@@ -31,22 +33,6 @@ class Padding(StrEnum):
 
     PSS = "pss"
     PKCS1V15 = "pkcs1v15"
-
-
-class MalformedKeyError(ValueError):
-    """The key cannot be used: not PEM, not RSA, too short, or encrypted."""
-
-
-class SignatureError(Exception):
-    """The signature could not be verified."""
-
-
-class SignatureMissingError(SignatureError):
-    """A required signature is missing."""
-
-
-class SignatureInvalidError(SignatureError):
-    """No trusted key made this signature over these bytes."""
 
 
 def _pss(salt: object) -> AsymmetricPadding:

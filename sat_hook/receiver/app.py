@@ -25,16 +25,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sat_hook.protocol.endpoints import MAXIMUM_REQUEST_ID_CHARACTERS
-from sat_hook.protocol.errors import UnreadableReplyError
+from sat_hook.protocol.errors import SignatureError, UnreadableReplyError
 from sat_hook.protocol.messages import parse_order
-from sat_hook.protocol.signing import SIGNATURE_HEADER, SignatureError, Verifier
+from sat_hook.protocol.signing import SIGNATURE_HEADER, Verifier
 from sat_hook.receiver.body_reader import Bodies
 from sat_hook.receiver.client_addresses import Address, BadSignatures, Sources
+from sat_hook.receiver.errors import InboxError, ReceiverSettingsError
 from sat_hook.receiver.health import Health
-from sat_hook.receiver.inbox import Inbox, InboxError
+from sat_hook.receiver.inbox import Inbox
 from sat_hook.receiver.live_settings import CurrentSettings, SettingsSource
 from sat_hook.receiver.responses import Answer, Refusal, Refused, Tally
-from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
+from sat_hook.receiver.settings import ReceiverSettings
 from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database
 

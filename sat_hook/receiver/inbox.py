@@ -13,26 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from sat_hook.receiver.errors import InboxFullError, InboxUnavailableError
 from sat_hook.store.callbacks import Callback, CallbackTable
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
 # An idle connection fails once after a restart of PostgreSQL; the second try opens a new one.
 TRIES_OF_A_GROUP = 2
-
-
-class InboxError(RuntimeError):
-    """The callback was not stored, or its outcome is unknown: the sender must retry."""
-
-
-class InboxFullError(InboxError):
-    """More callbacks wait for a commit than the limit allows."""
-
-
-class InboxUnavailableError(InboxError):
-    """The database did not store the callback in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
+from sat_hook.receiver.errors import ReceiverSettingsError
+from sat_hook.receiver.settings import ReceiverSettings
 
 logger = logging.getLogger(__name__)
 

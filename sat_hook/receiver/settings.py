@@ -23,18 +23,17 @@ from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
-from sat_hook.protocol.signing import MalformedKeyError, Padding, Verifier
-from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
+from sat_hook.protocol.errors import MalformedKeyError
+from sat_hook.protocol.signing import Padding, Verifier
+from sat_hook.receiver.errors import ReceiverSettingsError
+from sat_hook.store.errors import UntrustedFileError
+from sat_hook.store.trusted_file import read_trusted
 
 MAXIMUM_CONFIG_BYTES = 1024 * 1024
 MAXIMUM_KEY_BYTES = 16 * 1024
 
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Network = IPv4Network | IPv6Network
-
-
-class ReceiverSettingsError(ValueError):
-    """The receiver cannot start from this configuration; the text names file, field, found and expected."""
 
 
 class _Section(BaseModel):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from sat_hook.domain.books_events import SettlementImported
+from typing import TYPE_CHECKING
+
 from sat_hook.domain.errors import StepError
+
+if TYPE_CHECKING:
+    from sat_hook.domain.books_events import SettlementImported
 
 
 class ReconciliationError(StepError):
@@ -46,3 +50,7 @@ class SettlementLostError(SettlementRefusedError):
     def __init__(self, settlement: SettlementImported, text: str) -> None:
         super().__init__(text)
         self.settlement = settlement
+
+
+class MissingColumnsError(SettlementRefusedError):
+    """The header lacks columns of the mapping."""

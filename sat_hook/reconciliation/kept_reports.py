@@ -20,7 +20,8 @@ from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.report import ReportNames, write_report
 from sat_hook.reconciliation.versions import Version, as_decided, version_numbered, versions_of
-from sat_hook.store.spool import NamedSpool, SpoolError
+from sat_hook.store.errors import SpoolError
+from sat_hook.store.spool import NamedSpool
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from pydantic_core import ErrorDetails
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.reconciliation.errors import SettlementRefusedError
+from sat_hook.reconciliation.errors import MissingColumnsError, SettlementRefusedError
 from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks, hint_at_encoding
 from sat_hook.reconciliation.settlement_format import is_workbook
-from sat_hook.reconciliation.settlement_header import MissingColumnsError, hint_at_header
+from sat_hook.reconciliation.settlement_header import hint_at_header
 from sat_hook.reconciliation.settlement_reader import RowReader
 from sat_hook.reconciliation.settlement_rows import SettlementNote, SettlementRows
 from sat_hook.reconciliation.settlement_sheets import SheetReading

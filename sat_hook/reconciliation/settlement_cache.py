@@ -11,7 +11,7 @@ from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation.errors import SettlementLostError, SettlementRefusedError
 from sat_hook.reconciliation.settlement import Keep, load_settlement
 from sat_hook.reconciliation.settlement_rows import SettlementRows
-from sat_hook.store.spool import SpoolError
+from sat_hook.store.errors import SpoolError
 
 
 class SettlementCache:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.presentation.spreadsheet_cells import shape_of
-from sat_hook.reconciliation.errors import SettlementRefusedError
+from sat_hook.reconciliation.errors import MissingColumnsError, SettlementRefusedError
 
 MAXIMUM_SHOWN_COLUMNS = 20
 MAXIMUM_COLUMNS = 1_000
@@ -35,10 +35,6 @@ _HEADER_WORDS = frozenset((
 ))
 # fmt: on
 _WORD = re.compile(r"[^\W_]+")
-
-
-class MissingColumnsError(SettlementRefusedError):
-    """The header lacks columns of the mapping."""
 
 
 def wanted_columns(mapping: SettlementMapping) -> dict[str, str]:

@@ -37,8 +37,7 @@ from sat_hook.reconciliation.settlement_names import (
     why_unreadable,
 )
 from sat_hook.reconciliation.settlement_rows import SettlementRows
-from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.spool import SpoolError
+from sat_hook.store.errors import SpoolError, StoreUnavailableError
 
 MAPPING_FILE = "mapping.json"
 FOLDER = "the folder of settlement files"

@@ -11,7 +11,8 @@ from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_csv import Chunk
 from sat_hook.reconciliation.settlement_header import has_columns
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementNote
-from sat_hook.spreadsheets.workbook import Sheet, Workbook, WorkbookError, WorkbookTornError, open_workbook
+from sat_hook.spreadsheets.errors import WorkbookError, WorkbookTornError
+from sat_hook.spreadsheets.workbook import Sheet, Workbook, open_workbook
 from sat_hook.spreadsheets.workbook_xml import MAXIMUM_DIGITS, RawCell, SheetFacts
 
 MAXIMUM_SHOWN_SHEETS = 10

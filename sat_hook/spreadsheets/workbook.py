@@ -19,6 +19,7 @@ from xml.parsers import expat
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
+from sat_hook.spreadsheets.errors import WorkbookError, WorkbookLimitError, WorkbookTornError
 from sat_hook.spreadsheets.workbook_xml import (
     MAXIMUM_DIGITS,
     CellReader,
@@ -26,7 +27,6 @@ from sat_hook.spreadsheets.workbook_xml import (
     SharedStrings,
     SheetFacts,
     SheetRows,
-    WorkbookLimitError,
     fed,
     read_whole,
     small_number,
@@ -64,14 +64,6 @@ class Sheet:
 
     name: str
     part: str
-
-
-class WorkbookError(ValueError):
-    """A workbook cannot be read; the text says what was found and what was expected, without its name."""
-
-
-class WorkbookTornError(WorkbookError):
-    """A workbook is cut or damaged, or no workbook at all."""
 
 
 NumberedRows = list[tuple[int, list[str]]]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 from xml.parsers import expat
 
+from sat_hook.spreadsheets.errors import WorkbookLimitError
+
 MAXIMUM_STRINGS = 5_000_000
 MAXIMUM_SHEET_ROWS = 1_048_576
 MAXIMUM_COLUMNS = 1_000
@@ -19,10 +21,6 @@ MAXIMUM_PART_BYTES = 16 * 1024**2
 MAXIMUM_DIGITS = 20
 NO_VALUE = "\x00="
 """Stands in a cell whose formula has no value."""
-
-
-class WorkbookLimitError(Exception):
-    """A limit would be exceeded; the text says what was found and what was expected."""
 
 
 @dataclass(slots=True)

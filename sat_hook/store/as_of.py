@@ -16,6 +16,7 @@ from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_decisions import ORDER_DECIDER
+from sat_hook.store.errors import UnsettledPositionError
 from sat_hook.store.event_store import (
     BatchReader,
     EventStore,
@@ -28,10 +29,6 @@ from sat_hook.store.event_store import (
 
 STREAMS_PER_READ = 500
 _INTAKE_ENDED = BatchReceived.__name__
-
-
-class UnsettledPositionError(LookupError):
-    """The log has not settled the requested position."""
 
 
 class StateTally:

@@ -10,7 +10,7 @@ from typing import Protocol
 import psycopg2
 
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.statements import queries, run
 
 

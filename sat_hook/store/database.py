@@ -16,7 +16,7 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from sat_hook.store.event_store import StoreBusyError, StoreRefusedError, StoreUnavailableError
+from sat_hook.store.errors import StoreBusyError, StoreRefusedError, StoreUnavailableError
 
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_MILLISECONDS = 60_000

@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from sat_hook.store.as_of import StoreAsOf
 
 
-class StoreUnavailableError(RuntimeError):
-    """The database did not answer or failed; the outcome of the last write is unknown."""
-
-
-class StoreBusyError(StoreUnavailableError):
-    """Another transaction held a lock longer than the limit; nothing was written."""
-
-
-class StoreRefusedError(RuntimeError):
-    """The database refuses these values, and a retry does not help. Nothing was written.
-
-    The text has only PostgreSQL's code (SQLSTATE), because its message would quote the values.
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class StatusEvidence:
     """The exact signed text of a status, and its signature."""
@@ -145,7 +130,7 @@ class OrderSlice:
 class BatchReader(Protocol):
     """The data source of batch reports: the store now, or as of a position.
 
-    Every method may raise :class:`StoreUnavailableError`.
+    Every method may raise :class:`~sat_hook.store.errors.StoreUnavailableError`.
     """
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
@@ -170,7 +155,7 @@ class BatchReader(Protocol):
 class EventStore(BatchReader, Protocol):
     """Append-only events with optimistic concurrency, and their projections.
 
-    Every method may raise :class:`StoreUnavailableError`.
+    Every method may raise :class:`~sat_hook.store.errors.StoreUnavailableError`.
     """
 
     def append(

@@ -37,7 +37,7 @@ class Unreserved:
 class AccountFunds(Protocol):
     """One account's deposit according to the log and the observations.
 
-    Every method may raise :class:`~sat_hook.store.event_store.StoreUnavailableError`.
+    Every method may raise :class:`~sat_hook.store.errors.StoreUnavailableError`.
     """
 
     @property

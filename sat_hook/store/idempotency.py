@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sat_hook.store.database import Database
+from sat_hook.store.errors import AnswerNotKeptError, KeyInUseError, KeyReusedError
 from sat_hook.store.statements import queries, run
 
 KEPT_SECONDS = 86_400
@@ -20,36 +21,6 @@ MAXIMUM_ANSWER_BYTES = 65_536
 """Longer answers are not kept."""
 
 FORGOTTEN_AT_ONCE = 1_000
-
-
-class KeyInvalidError(ValueError):
-    """The key is not one that can be kept."""
-
-
-class KeyReusedError(ValueError):
-    """The key belongs to another request of the same person."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Idempotency-Key: found another request under this key; expected a new key for each request"
-        )
-
-
-class KeyInUseError(RuntimeError):
-    """The first request with this key has not ended."""
-
-    def __init__(self) -> None:
-        super().__init__("Idempotency-Key: the first request with this key is still under way; try again")
-
-
-class AnswerNotKeptError(RuntimeError):
-    """The request was done, and its answer is not kept."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Idempotency-Key: this request was done, and its answer (a file, or a long one) is not kept; "
-            "send it with a new key to do it again"
-        )
 
 
 class KeptAnswer(NamedTuple):

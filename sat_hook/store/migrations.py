@@ -18,6 +18,7 @@ from psycopg2 import sql
 from psycopg2.extensions import parse_dsn
 
 from sat_hook.shipped import shipped
+from sat_hook.store.errors import MigrationError
 
 ROLES = ("sat_writer", "sat_reader", "sat_receiver")
 MIGRATION_TIMEOUT_SECONDS = 300
@@ -29,10 +30,6 @@ ROLE_SETTINGS = {
     "tcp_keepalives_interval": "10s",
     "tcp_keepalives_count": "3",
 }
-
-
-class MigrationError(RuntimeError):
-    """The database could not be migrated to this release's schema."""
 
 
 def migrate(dsn: str) -> None:

@@ -27,6 +27,7 @@ from sat_hook.domain.order_movements import OrderMovement, mark_of, movement_of
 from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
+from sat_hook.store.errors import StoreBusyError
 from sat_hook.store.event_store import (
     NEEDING_STATES,
     Change,
@@ -34,7 +35,6 @@ from sat_hook.store.event_store import (
     Need,
     OrderSlice,
     StateCount,
-    StoreBusyError,
     in_order_of_rows,
     in_order_of_states,
 )

@@ -11,16 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
-from sat_hook.domain.errors import StepError
+from sat_hook.store.errors import SpoolError, SpoolFileGoneError
 from sat_hook.store.private_files import private_file
-
-
-class SpoolError(StepError):
-    """The spooled bytes are missing, or differ from the submitted bytes."""
-
-
-class SpoolFileGoneError(SpoolError):
-    """The spool is available, but the file is gone: removed by retention, archived, or lost."""
 
 
 class SpoolReader(Protocol):

@@ -10,17 +10,9 @@ import os
 import stat
 from pathlib import Path
 
+from sat_hook.store.errors import UntrustedFileError
+
 ROOT = 0
-
-
-class UntrustedFileError(OSError):
-    """The file has another owner, or others may write to it. The text names the file, found and expected."""
-
-    def __init__(self, path: Path, found: str, expected: str) -> None:
-        super().__init__(f"{path}: found {found}; expected {expected}")
-        self.path = path
-        self.found = found
-        self.expected = expected
 
 
 def read_trusted(path: Path, limit_bytes: int) -> bytes:

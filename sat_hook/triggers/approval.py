@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from sat_hook.commands.handler import load_batch
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.approval_request import answers_of
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 
 PAUSE_SECONDS = 5.0

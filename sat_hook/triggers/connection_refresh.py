@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.hooks.errors import SATConnectionError
 from sat_hook.hooks.sat import SATHook
-from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.store.database import Database
 
 REREAD_SECONDS = 60.0

@@ -24,7 +24,7 @@ from sat_hook.pipeline.funding import lacking_rupiah, look_at_deposit, missing_r
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.clock import look_at_clock
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 
 FUNDED = "funded"

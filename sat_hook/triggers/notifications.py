@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.store.database import Database, listen_on
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 
 DEBOUNCE_SECONDS = 0.2
 RECONNECT_SECONDS = 2.0

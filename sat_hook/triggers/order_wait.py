@@ -22,7 +22,7 @@ from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.ports import ports_of
 from sat_hook.hooks.sat import SATHook
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 from sat_hook.triggers.notifications import DEBOUNCE_SECONDS, NotificationListener

@@ -9,34 +9,39 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from sat_hook.application.audit_log import EventNotFoundError
-from sat_hook.application.bulk_decisions import DecisionNotFoundError
-from sat_hook.application.closed_days import DayNotClosedError
-from sat_hook.application.cursors import CursorError
 from sat_hook.application.errors import (
+    AccountUnclearError,
     BreakNotFoundError,
+    CursorError,
+    DayNotClosedError,
+    DecisionNotFoundError,
     DraftChangedError,
     DraftNotFoundError,
+    EventNotFoundError,
     FileRefusedError,
+    ListingRefusedError,
     OwnBatchError,
+    ProductNotListedError,
+    RightMissingError,
+    RightsFileError,
+    RunsError,
     UploadNotFoundError,
 )
-from sat_hook.application.installation import AccountUnclearError
-from sat_hook.application.listings import ListingRefusedError
-from sat_hook.application.person import RightMissingError
-from sat_hook.application.price_records import ProductNotListedError
-from sat_hook.application.rights import RightsFileError
-from sat_hook.application.runs import RunsError
-from sat_hook.audit.exports import ExportNotFoundError
+from sat_hook.audit.errors import ExportNotFoundError
 from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
-from sat_hook.domain.errors import StepError
-from sat_hook.domain.notifications import NotificationRefusedError
+from sat_hook.domain.errors import NotificationRefusedError, StepError
 from sat_hook.pipeline.errors import OrderNotFoundError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
 from sat_hook.reconciliation.errors import SettlementRefusedError, StatementRefusedError
-from sat_hook.store.as_of import UnsettledPositionError
-from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
-from sat_hook.store.idempotency import AnswerNotKeptError, KeyInUseError, KeyInvalidError, KeyReusedError
+from sat_hook.store.errors import (
+    AnswerNotKeptError,
+    KeyInUseError,
+    KeyInvalidError,
+    KeyReusedError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    UnsettledPositionError,
+)
 from sat_hook.web.host import Problem
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"

@@ -16,7 +16,7 @@ from sat_hook.application.runs import BATCH_DAG
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId
 from sat_hook.plugin import airflow_door
 from sat_hook.plugin.airflow_door import AirflowDoor
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from tests.orders import BATCH
 from tests.web_host import FakeHost, FakeUser

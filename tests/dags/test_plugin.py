@@ -22,7 +22,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from sat_hook.application.runs import BATCH_DAG, RunsError, RunState
+from sat_hook.application.errors import RunsError
+from sat_hook.application.runs import BATCH_DAG, RunState
 from sat_hook.domain.identity import digest_of
 from sat_hook.plugin.airflow_runs import AirflowRuns
 from sat_hook.protocol.signing import Signer, generate_key_pair

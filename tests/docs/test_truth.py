@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -64,6 +65,23 @@ def test_rooms_are_described() -> None:
     described = " ".join(cells[0] for cells in rows(section))
     packages = {path.parent.name for path in CHECKOUT.glob("sat_hook/*/__init__.py")} - {"cli"}
     assert {name for name in packages if not re.search(rf"\b{name}\b", described)} == set()
+
+
+def test_errors_of_a_package_are_in_its_errors_module() -> None:
+    """A public error that is defined elsewhere is not found where CONTRIBUTING.md says it is."""
+    elsewhere = {
+        f"{path.relative_to(CHECKOUT)}: {node.name}"
+        for path in (CHECKOUT / "sat_hook").rglob("*.py")
+        if path.name != "errors.py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        and any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
+    }
+    assert elsewhere == {
+        "sat_hook/audit/pack_verifier.py: CannotVerify",  # the verifier is one file that runs alone
+        "sat_hook/receiver/responses.py: Refused",  # an answer to a callback, not an error
+    }
 
 
 def test_services_are_described() -> None:

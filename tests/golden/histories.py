@@ -29,9 +29,9 @@ from sat_hook.domain.event import registered_events
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_position
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.log import Placed
-from sat_hook.store.spool import SpoolError
 from sat_hook.testing.event_store import MemoryAsOf
 
 FOLDER = Path(__file__).parent

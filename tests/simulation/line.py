@@ -29,7 +29,8 @@ from sat_hook.pipeline.errors import AccountPausedError, ApprovalRejectedError, 
 from sat_hook.pipeline.status_query import ask_about
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from sat_hook.protocol.errors import SATError
-from sat_hook.store.event_store import OrderSlice, StoreUnavailableError, each_order
+from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.store.event_store import OrderSlice, each_order
 from tests.simulation.processes import Ended, Killed, Process
 from tests.simulation.steps import (
     BY_PERSON,

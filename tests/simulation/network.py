@@ -17,7 +17,8 @@ from sandbox.judge import Judge
 from sandbox.wire import CALLBACK_TYPE, Manner, Outcome, Request
 from sandbox.world import World
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.send_window import SendGuard, SendWindowClosed
+from sat_hook.clients.errors import SendWindowClosed
+from sat_hook.clients.send_window import SendGuard
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, TypeVar
 
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order
-from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
+from sat_hook.store.errors import SpoolError, StoreUnavailableError
+from sat_hook.store.event_store import Change, EventStore
 from sat_hook.store.funds import AccountFunds, FundsStore
 from sat_hook.store.guards import GuardLedger, LockedAccount
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
-from sat_hook.store.spool import SpoolError
 from sat_hook.testing.event_store import MemoryEventStore
 from tests.simulation.processes import Process, Storm
 from tests.simulation.watch import Watch

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from sandbox.keys import PartnerVerifier, sat_signer
-from sat_hook.protocol.signing import SignatureInvalidError, SignatureMissingError, Signer, Verifier
+from sat_hook.protocol.errors import SignatureInvalidError, SignatureMissingError
+from sat_hook.protocol.signing import Signer, Verifier
 from tests.keys import key_pairs
 
 REAL_EVERY = 50

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import Ports, StepLimits
 from sat_hook.application.run_facts import RunFacts
-from sat_hook.audit.checkpoints import CheckpointForkedError
+from sat_hook.audit.errors import CheckpointForkedError
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
@@ -31,7 +31,8 @@ from sat_hook.pipeline.rule_changes import confirm_rules, propose_rules
 from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.clock import shared_clock
-from sat_hook.store.event_store import EventStore, StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.store.event_store import EventStore
 from sat_hook.store.funds import FundsStore
 from sat_hook.store.guards import GuardLedger
 from sat_hook.store.poll_schedule import PollSchedule

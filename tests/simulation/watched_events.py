@@ -10,9 +10,9 @@ from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.protocol.errors import SignatureError
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.messages import OrderDetail, parse_order
-from sat_hook.protocol.signing import SignatureError
 from tests.simulation.knowledge import Known
 from tests.simulation.processes import Process
 from tests.simulation.reading import codes_of, id_of

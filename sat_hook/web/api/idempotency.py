@@ -19,11 +19,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sat_hook.application.rights import Right
+from sat_hook.store.errors import KeyInvalidError
 from sat_hook.store.idempotency import (
     MAXIMUM_ANSWER_BYTES,
     MAXIMUM_KEY_CHARACTERS,
     KeptAnswer,
-    KeyInvalidError,
     RememberedRequests,
     RequestKey,
 )

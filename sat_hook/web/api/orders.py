@@ -9,7 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
-from sat_hook.application.listings import MAXIMUM_PAGE, USUAL_PAGE, ListingRefusedError
+from sat_hook.application.errors import ListingRefusedError
+from sat_hook.application.listings import MAXIMUM_PAGE, USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.domain import order as domain
 from sat_hook.domain.order import OrderState

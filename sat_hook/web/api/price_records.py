@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from sat_hook.application.listings import USUAL_PAGE, ListingRefusedError
+from sat_hook.application.errors import ListingRefusedError
+from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.price_records import ChartFormat, Period
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.weekly import Move

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response, StreamingResponse
 
 from sat_hook.application.audit_log import LogQuery
+from sat_hook.application.errors import RunsError
 from sat_hook.application.evidence_packs import EvidencePacks, PackRow
-from sat_hook.application.runs import Run, Runs, RunsError
+from sat_hook.application.runs import Run, Runs
 from sat_hook.audit.actions import ACCESS_TYPES
-from sat_hook.audit.exports import MAXIMUM_PERIOD_DAYS, ExportRefusedError
+from sat_hook.audit.errors import ExportRefusedError
+from sat_hook.audit.exports import MAXIMUM_PERIOD_DAYS
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.business_day import midnight
 from sat_hook.web.console.audit_log import LogChoiceDep, acts_page

@@ -12,7 +12,7 @@ from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_submissions import LONGEST_WAIT_DAYS
 from sat_hook.application.draft_views import DraftView
 from sat_hook.application.drafts import Drafts
-from sat_hook.application.runs import RunsError
+from sat_hook.application.errors import RunsError
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.errors import StepError
 from sat_hook.pipeline.errors import SubmissionRefusedError

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sat_hook.application.batch_starts import StartRefusedError
-from sat_hook.application.bulk_decisions import DecisionNotFoundError, SelectionChangedError
-from sat_hook.application.cursors import CursorError
 from sat_hook.application.errors import (
+    AccountUnclearError,
+    CursorError,
+    DecisionNotFoundError,
     DraftChangedError,
     DraftNotFoundError,
+    ListingRefusedError,
     MissingKeyError,
+    NothingToPayAgainError,
+    RecheckRefusedError,
+    RightsFileError,
+    RunsError,
+    SelectionChangedError,
+    StartRefusedError,
     WrongAccountError,
 )
-from sat_hook.application.installation import AccountUnclearError
-from sat_hook.application.listings import ListingRefusedError
-from sat_hook.application.pay_again import NothingToPayAgainError
-from sat_hook.application.rights import RightsFileError
-from sat_hook.application.runs import RunsError
-from sat_hook.application.status_rechecks import RecheckRefusedError
 from sat_hook.commands.errors import (
     BatchNotFoundError,
     ContentionError,
     OverrideRefusedError,
     ReasonRefusedError,
 )
-from sat_hook.domain.errors import StepError
-from sat_hook.domain.notifications import NotificationRefusedError
+from sat_hook.domain.errors import NotificationRefusedError, StepError
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     BatchStoppedError,
@@ -36,8 +36,7 @@ from sat_hook.pipeline.errors import (
     SubmissionRefusedError,
 )
 from sat_hook.protocol.errors import SATError
-from sat_hook.store.as_of import UnsettledPositionError
-from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
+from sat_hook.store.errors import StoreRefusedError, StoreUnavailableError, UnsettledPositionError
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from sat_hook.application.notifications import ACKNOWLEDGING, MAXIMUM_ACKNOWLEDGED, Notifications
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.alerts import AlertKind
-from sat_hook.domain.notifications import NotificationRefusedError
+from sat_hook.domain.errors import NotificationRefusedError
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import ALERTS
 from sat_hook.web.dependencies import NotificationsDep

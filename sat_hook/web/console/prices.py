@@ -18,6 +18,7 @@ from sat_hook.application.prices import (
     ProductHistory,
 )
 from sat_hook.catalogue import chart
+from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.margin import percent_of
 from sat_hook.catalogue.weekly import Week
 from sat_hook.domain.business_day import WIB, business_day, midnight
@@ -237,7 +238,7 @@ def picture_of(history: ProductHistory, site: Site) -> Markup | None:
             since=history.since,
             until=history.until,
         )
-    except chart.TooManyPeriodsError:
+    except TooManyPeriodsError:
         return None
     return chart.drawing(drawn, _words_of(site.wording))
 

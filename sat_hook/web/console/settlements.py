@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import Response
 from starlette.datastructures import FormData, UploadFile
 
-from sat_hook.application.errors import FileRefusedError
+from sat_hook.application.errors import FileRefusedError, RivalFilesError
 from sat_hook.application.rights import Right
-from sat_hook.application.settlements import RivalFilesError, Settlements, Upload
+from sat_hook.application.settlements import Settlements, Upload
 from sat_hook.commands.reasons import MAXIMUM_REASON_CHARACTERS
 from sat_hook.domain.settlement_files import MAXIMUM_MAPPING_NAME_CHARACTERS
 from sat_hook.domain.settlement_mapping import SettlementMapping

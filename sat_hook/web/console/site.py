@@ -25,7 +25,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from sat_hook.application.days import READERS as DAY_READERS
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.errors import RightMissingError
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.presentation import charts
 from sat_hook.presentation.templates import templates_of

@@ -16,9 +16,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.settings import read_settings
 from sat_hook.audit.checkpoints import name_of
+from sat_hook.audit.errors import PublicationError
 from sat_hook.audit.exports import load_export, request_export
 from sat_hook.audit.keys import AuditSigner, new_audit_key
-from sat_hook.audit.publication import PublicationError
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
@@ -26,7 +26,7 @@ from sat_hook.domain.identity import log_id
 from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
-from sat_hook.hooks.sat_connection import SATConnectionError
+from sat_hook.hooks.errors import SATConnectionError
 from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
 from sat_hook.pipeline.overrides import resume_account
 from sat_hook.protocol.signing import generate_key_pair

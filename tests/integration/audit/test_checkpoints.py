@@ -19,15 +19,8 @@ import pytest
 
 from sat_hook.audit import checkpoints
 from sat_hook.audit.checkpoint_verification import Trust
-from sat_hook.audit.checkpoints import (
-    CheckpointAheadError,
-    CheckpointForkedError,
-    UnknownAuditKeyError,
-    make_checkpoints,
-    name_of,
-    publish_checkpoints,
-    stray_checkpoints,
-)
+from sat_hook.audit.checkpoints import make_checkpoints, name_of, publish_checkpoints, stray_checkpoints
+from sat_hook.audit.errors import CheckpointAheadError, CheckpointForkedError, UnknownAuditKeyError
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
 from sat_hook.audit.log_verification import Verification, verify_log

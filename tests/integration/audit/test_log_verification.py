@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.audit.errors import RebuildRefusedError
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.log_verification import Verification, verify_log
-from sat_hook.audit.rebuild import RebuildRefusedError, compare_projections, rebuild_projections
+from sat_hook.audit.rebuild import compare_projections, rebuild_projections
 from sat_hook.domain.identity import request_id_of
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

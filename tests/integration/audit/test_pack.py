@@ -16,14 +16,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sat_hook.audit import checkpoints
-from sat_hook.audit.exports import (
-    ExportNotFoundError,
-    ExportRefusedError,
-    hand_out,
-    load_export,
-    record_written,
-    request_export,
-)
+from sat_hook.audit.errors import ExportNotFoundError, ExportRefusedError
+from sat_hook.audit.exports import hand_out, load_export, record_written, request_export
 from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.rebuild import compare_projections

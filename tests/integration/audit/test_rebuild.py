@@ -11,15 +11,11 @@ import psycopg2
 import pytest
 
 from sat_hook.audit import rebuild
+from sat_hook.audit.errors import RebuildRefusedError
 from sat_hook.audit.findings import FindingKind
-from sat_hook.audit.rebuild import (
-    Comparison,
-    RebuildRefusedError,
-    compare_projections,
-    rebuild_projections,
-)
+from sat_hook.audit.rebuild import Comparison, compare_projections, rebuild_projections
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import BATCH_STREAM, ORDERS, SUCCEEDED, Found, damage, fill, order_stream

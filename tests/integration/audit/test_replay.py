@@ -28,8 +28,9 @@ from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline import results
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import render_results, summarise
-from sat_hook.store.as_of import UnsettledPositionError, as_of_now
+from sat_hook.store.as_of import as_of_now
 from sat_hook.store.database import Database
+from sat_hook.store.errors import UnsettledPositionError
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import AnySpool

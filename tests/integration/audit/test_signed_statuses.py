@@ -20,7 +20,8 @@ from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order
-from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, generate_key_pair
+from sat_hook.protocol.errors import MalformedKeyError
+from sat_hook.protocol.signing import Padding, Signer, generate_key_pair
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database

@@ -15,8 +15,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.prices import SnapshotOutcome
+from sat_hook.operators.errors import PriceListDoubtedError
 from sat_hook.operators.prices import (
-    PriceListDoubtedError,
     SATAnnouncePricesOperator,
     SATSnapshotPricesOperator,
     SATSummarisePricesOperator,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sat_hook.application.attention import NeedKind
-from sat_hook.application.runs import BATCH_DAG, Run, RunsError, RunState
+from sat_hook.application.errors import RunsError
+from sat_hook.application.runs import BATCH_DAG, Run, RunState
 from sat_hook.domain import order_events
 from sat_hook.domain.account import PauseAccount, ResumeAccount
 from sat_hook.domain.alerts import Alert, AlertKind

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from sat_hook.application.audit_log import AuditLog, LogQuery
+from sat_hook.application.errors import RightMissingError
 from sat_hook.application.evidence_packs import EXPORT_DAG, EvidencePacks
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.sign_ins import SeenSessions, SignIns
 from sat_hook.application.verifications import VERIFICATION_DAG, Verifications
 from sat_hook.audit.actions import ACCESS_TYPES
-from sat_hook.audit.exports import ExportNotFoundError, ExportRefusedError, record_written
+from sat_hook.audit.errors import ExportNotFoundError, ExportRefusedError
+from sat_hook.audit.exports import record_written
 from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import ReasonRefusedError

@@ -10,10 +10,14 @@ import psycopg2
 import pytest
 
 from sat_hook.application import audit_log
-from sat_hook.application.audit_log import AuditLog, EventNotFoundError, LogEntry, LogQuery
-from sat_hook.application.cursors import CursorError
-from sat_hook.application.listings import ListingRefusedError
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.audit_log import AuditLog, LogEntry, LogQuery
+from sat_hook.application.errors import (
+    CursorError,
+    EventNotFoundError,
+    ListingRefusedError,
+    RightMissingError,
+)
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.rights_in_force import RightsInForce, RightsSource
 from sat_hook.audit.actions import ActionKind

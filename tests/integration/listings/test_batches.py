@@ -8,9 +8,7 @@ import pytest
 
 from sat_hook.application.batch_details import BatchStep
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
-from sat_hook.application.cursors import CursorError
-from sat_hook.application.listings import ListingRefusedError
-from sat_hook.application.person import RightMissingError
+from sat_hook.application.errors import CursorError, ListingRefusedError, RightMissingError
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain import order_events
 from sat_hook.domain.batch_commands import RejectApproval, Submit

@@ -8,17 +8,11 @@ from typing import Any
 import pytest
 
 from sat_hook.application import decision_acts
-from sat_hook.application.bulk_decisions import (
-    BulkDecision,
-    BulkDecisions,
-    BulkPreview,
-    Chosen,
-    DecisionNotFoundError,
-    SelectionChangedError,
-)
+from sat_hook.application.bulk_decisions import BulkDecision, BulkDecisions, BulkPreview, Chosen
 from sat_hook.application.decision_acts import BulkAct
 from sat_hook.application.decision_worker import DecisionWorker, decide_next_part
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.errors import DecisionNotFoundError, RightMissingError, SelectionChangedError
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import actions_since
 from sat_hook.commands.errors import ContentionError, OverrideRefusedError, ReasonRefusedError
@@ -27,7 +21,7 @@ from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.store import bulk_decisions as store_bulk_decisions
 from sat_hook.store.bulk_decisions import BulkDecisionStore
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.order_lists import OrderFilter
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.listings.conftest import HELD, READER, SENT, Office

@@ -11,12 +11,14 @@ import pytest
 
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.audit_log import AuditLog, LogQuery
+from sat_hook.application.errors import RightMissingError
 from sat_hook.application.notifications import Notifications
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage
-from sat_hook.domain.notifications import Choice, DigestMessage, NotificationRefusedError
+from sat_hook.domain.errors import NotificationRefusedError
+from sat_hook.domain.notifications import Choice, DigestMessage
 from sat_hook.pipeline.alerting import tell_people
 from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.pipeline.notifications import send_digests, tell_users

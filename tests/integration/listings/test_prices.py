@@ -9,9 +9,8 @@ from datetime import timedelta
 import pytest
 
 from sat_hook.application import prices as application
-from sat_hook.application.cursors import CursorError
-from sat_hook.application.listings import ListingRefusedError
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.errors import CursorError, ListingRefusedError, RightMissingError
+from sat_hook.application.person import Person
 from sat_hook.application.prices import ChangeQuery, Prices
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import ProductMargin, margin_lines

@@ -21,8 +21,8 @@ from sat_hook.pipeline.intake import ROWS_A_RUN, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.results import render_results, write_results
 from sat_hook.store.as_of import as_of_now
-from sat_hook.store.event_store import StoreRefusedError
-from sat_hook.store.spool import LocalSpool, SpoolError
+from sat_hook.store.errors import SpoolError, StoreRefusedError
+from sat_hook.store.spool import LocalSpool
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 

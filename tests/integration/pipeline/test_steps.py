@@ -40,8 +40,8 @@ from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
 from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.as_of import as_of_now
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import OrderSlice
-from sat_hook.store.spool import SpoolError
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of

@@ -28,8 +28,9 @@ from sat_hook.pipeline.table_intake import (
 )
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.as_of import as_of_now
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.order_intake import OrderIntake
-from sat_hook.store.spool import Spool, SpoolError
+from sat_hook.store.spool import Spool
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line

@@ -18,13 +18,17 @@ from sat_hook.application.breaks import (
     BreakAct,
     BreakQuery,
     Breaks,
-    BreaksChangedError,
     BreakSort,
     ChosenBreaks,
 )
-from sat_hook.application.cursors import CursorError
-from sat_hook.application.errors import BreakNotFoundError, FileRefusedError
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.errors import (
+    BreakNotFoundError,
+    BreaksChangedError,
+    CursorError,
+    FileRefusedError,
+    RightMissingError,
+)
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.commands.errors import OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain.books_commands import AssignBreaks, DecideBreaks, RecordClose

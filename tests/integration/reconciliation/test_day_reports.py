@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from sat_hook.application import day_reports
-from sat_hook.application.cursors import CursorError
 from sat_hook.application.day_books import Signature
 from sat_hook.application.day_reports import DayReport, DayReports, FileKind, OrderChoice
-from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.errors import CursorError, RightMissingError
+from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.breaks import BreakState

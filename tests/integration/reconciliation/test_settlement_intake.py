@@ -24,8 +24,9 @@ from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.settlement_intake import FOLDER, Arrivals, Intake
 from sat_hook.store.database import Database
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.spool import LocalSpool, SpoolError
+from sat_hook.store.spool import LocalSpool
 from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, OPENS, PRICE, SECOND, Planted
 from tests.orders import BY_TEST

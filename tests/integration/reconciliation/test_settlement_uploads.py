@@ -10,16 +10,15 @@ from datetime import timedelta
 import pytest
 import xlsxwriter
 
-from sat_hook.application.errors import FileRefusedError, UploadNotFoundError
-from sat_hook.application.person import Person, RightMissingError
-from sat_hook.application.rights import Right
-from sat_hook.application.settlements import (
-    MAXIMUM_UPLOAD_BYTES,
-    MAXIMUM_UPLOADS,
-    FileStanding,
+from sat_hook.application.errors import (
+    FileRefusedError,
+    RightMissingError,
     RivalFilesError,
-    Settlements,
+    UploadNotFoundError,
 )
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
+from sat_hook.application.settlements import MAXIMUM_UPLOAD_BYTES, MAXIMUM_UPLOADS, FileStanding, Settlements
 from sat_hook.domain.masking import masked_number
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.errors import BooksRefusedError, SettlementRefusedError

@@ -19,8 +19,8 @@ from sat_hook.operators.reconciliation import SATCloseDayOperator
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.database import Database
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.spool import SpoolError
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.keeping import Notary
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted

@@ -10,7 +10,7 @@ import psycopg2.errors
 import pytest
 
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST, T0, change_of, received, stream_of

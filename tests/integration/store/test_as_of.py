@@ -12,8 +12,9 @@ from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
-from sat_hook.store.as_of import UnsettledPositionError, as_of_now, as_of_position
+from sat_hook.store.as_of import as_of_now, as_of_position
 from sat_hook.store.database import Database
+from sat_hook.store.errors import UnsettledPositionError
 from sat_hook.store.event_store import Change, EventStore, OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore, position_at
 from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted

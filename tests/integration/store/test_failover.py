@@ -12,9 +12,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from sat_hook.receiver.inbox import Inbox, InboxUnavailableError
+from sat_hook.receiver.errors import InboxUnavailableError
+from sat_hook.receiver.inbox import Inbox
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from stack.postgres import EmbeddedPostgres

@@ -23,7 +23,8 @@ from sat_hook.domain.order import Order
 from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.store.event_store import Change, EventStore
 from sat_hook.store.funds import FundsStore, PostgresFunds
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries

@@ -13,7 +13,7 @@ from psycopg2 import errors
 
 from sat_hook.store import database as database_module
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.migrations import ROLE_SETTINGS, ROLES
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase

@@ -14,7 +14,7 @@ import pytest
 
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.store.postgres import PostgresEventStore

@@ -15,7 +15,7 @@ import pytest
 
 from sat_hook.clients.shared_limiter import LEASE_SECONDS
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.rate_limit import PostgresRequestRegister
 from stack.databases import ApplicationDatabase
 from tests.integration.store.limited_worker import ACCOUNT

@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from sat_hook.application.rights import Right, RightsFileError
+from sat_hook.application.errors import RightsFileError
+from sat_hook.application.rights import Right
 from sat_hook.commands.handler import standing_of
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase

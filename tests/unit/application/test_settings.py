@@ -8,8 +8,9 @@ from dataclasses import is_dataclass
 
 import pytest
 
+from sat_hook.application.errors import BadLimitError
 from sat_hook.application.ports import StepLimits
-from sat_hook.application.settings import BadLimitError, DeploymentSettings, read_settings, variables
+from sat_hook.application.settings import DeploymentSettings, read_settings, variables
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.operators.accounts import accounts_of_installation

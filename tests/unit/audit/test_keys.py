@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sat_hook.audit.keys import (
-    AuditSignatureError,
-    AuditSigner,
-    AuditVerifier,
-    new_audit_key,
-    write_audit_key,
-)
-from sat_hook.protocol.signing import MalformedKeyError, generate_key_pair
+from sat_hook.audit.errors import AuditSignatureError
+from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key, write_audit_key
+from sat_hook.protocol.errors import MalformedKeyError
+from sat_hook.protocol.signing import generate_key_pair
 
 PRIVATE, PUBLIC = new_audit_key()
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.catalogue import chart as drawn
-from sat_hook.catalogue.chart import PriceChart, TooManyPeriodsError, page, svg
+from sat_hook.catalogue.chart import PriceChart, page, svg
+from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.domain.prices import PricePeriod, gaps_between
 from tests.orders import T0
 from tests.price_lists import product

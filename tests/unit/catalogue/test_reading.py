@@ -8,7 +8,8 @@ import pytest
 
 from sat_hook.catalogue import absence_check, price_list
 from sat_hook.catalogue.absence_check import confirm
-from sat_hook.catalogue.price_list import PriceListRefusedError, price_list_of
+from sat_hook.catalogue.errors import PriceListRefusedError
+from sat_hook.catalogue.price_list import price_list_of
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.messages import Product, parse_products

@@ -13,8 +13,9 @@ import pytest
 
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.ports import SendWindow
-from sat_hook.protocol.endpoints import Environment, InvalidRequestIdError
+from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.errors import (
+    InvalidRequestIdError,
     NeverSentError,
     OrderNotFoundError,
     OutcomeUnknownError,

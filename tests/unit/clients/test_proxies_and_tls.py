@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sat_hook.clients.errors import InvalidSettingsError
 from sat_hook.clients.proxies_and_tls import tls_context
-from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.errors import NeverSentError
 from sat_hook.protocol.messages import OrderRequest, encode_order
 from sat_hook.protocol.outcomes import CheckoutVerdict

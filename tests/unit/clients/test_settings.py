@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sat_hook.clients.clock import SystemClock
-from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.clients.errors import InvalidSettingsError
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
 
 

@@ -16,9 +16,10 @@ from sat_hook.application.settings import DeploymentSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account_rules import TIERS
 from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.hooks.errors import SATConnectionError
 from sat_hook.hooks.ports import ports_of
 from sat_hook.hooks.sat import SATHook
-from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS, SATConnectionError
+from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS
 from sat_hook.operators.parameters import limit_of, limits_of
 from sat_hook.provider import get_provider_info
 from sat_hook.testing.event_store import MemoryEventStore

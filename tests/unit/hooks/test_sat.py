@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.hooks.errors import SATConnectionError
 from sat_hook.hooks.sat import SATHook
-from sat_hook.hooks.sat_connection import SATConnectionError, pem_blocks
+from sat_hook.hooks.sat_connection import pem_blocks
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.messages import InquiryRequest, OrderRequest
 from sat_hook.protocol.signing import Padding, Signer, Verifier, generate_key_pair

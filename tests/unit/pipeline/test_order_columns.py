@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_columns import ALIASES, NOTES, RESULT_COLUMNS, columns_of, key_of
-from sat_hook.pipeline.order_problems import OrderFileError
 
 NEEDED = ["order_id", "product_code", "client_number"]
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
+from sat_hook.pipeline.errors import OrderFileError
+from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderRow, RowProblem
 
 HEADER = "order_id,product_code,client_number,amount_rupiah,max_rupiah,downline_id,field:note\n"
 

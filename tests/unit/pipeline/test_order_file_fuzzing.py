@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_columns import ALIASES
-from sat_hook.pipeline.order_file import OrderFile, OrderFileError, OrderRow, RowProblem
+from sat_hook.pipeline.order_file import OrderFile, OrderRow, RowProblem
 from tests.fuzzing import examples
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252")

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.pipeline.cell_marks import MARKS
+from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FileLimits
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
-from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
+from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderRow, RowProblem
 from sat_hook.pipeline.order_sheet import (
     OrderSheet,
     SheetRow,

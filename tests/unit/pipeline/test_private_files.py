@@ -12,8 +12,9 @@ import pytest
 from sat_hook.cli.airflow_api import Download
 from sat_hook.cli.batch import _write
 from sat_hook.cli.errors import CommandError
+from sat_hook.store.errors import SpoolError
 from sat_hook.store.private_files import private_file
-from sat_hook.store.spool import LocalSpool, SpoolError
+from sat_hook.store.spool import LocalSpool
 
 
 def mode_of(path: Path) -> int:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_hook.pipeline.order_file import OrderFile, OrderFileError, OrderRow, RowProblem
+from sat_hook.pipeline.errors import OrderFileError
+from sat_hook.pipeline.order_file import OrderFile, OrderRow, RowProblem
 
 HEADER = "order_id,product_code,client_number,field:nama"
 

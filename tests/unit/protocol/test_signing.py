@@ -10,15 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_hook.protocol.signing import (
-    MalformedKeyError,
-    Padding,
-    SignatureInvalidError,
-    SignatureMissingError,
-    Signer,
-    Verifier,
-    generate_key_pair,
-)
+from sat_hook.protocol.errors import MalformedKeyError, SignatureInvalidError, SignatureMissingError
+from sat_hook.protocol.signing import Padding, Signer, Verifier, generate_key_pair
 
 
 @pytest.fixture(scope="module")

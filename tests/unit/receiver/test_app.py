@@ -12,8 +12,9 @@ from psycopg2.extensions import parse_dsn
 
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
 from sat_hook.receiver.app import SETTINGS_RETRY_SECONDS, Receiver, create_app
+from sat_hook.receiver.errors import ReceiverSettingsError
 from sat_hook.receiver.inbox import Inbox
-from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
+from sat_hook.receiver.settings import ReceiverSettings
 
 PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
 BODY = b'{"data":{"id":"S1","attributes":{"status":"Success","voucher_code":"5196"}}}'

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from sat_hook.receiver.inbox import Inbox, InboxFullError, InboxUnavailableError
+from sat_hook.receiver.errors import InboxFullError, InboxUnavailableError
+from sat_hook.receiver.inbox import Inbox
 from sat_hook.store.callbacks import Callback
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 
 
 class Table:

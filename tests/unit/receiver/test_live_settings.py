@@ -10,8 +10,9 @@ import pytest
 
 from sat_hook.receiver import live_settings
 from sat_hook.receiver.body_reader import _exceeds
+from sat_hook.receiver.errors import ReceiverSettingsError
 from sat_hook.receiver.live_settings import CurrentSettings
-from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
+from sat_hook.receiver.settings import ReceiverSettings
 
 EVERY = 10.0
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from sat_hook.protocol.signing import Padding, Signer, generate_key_pair
-from sat_hook.receiver.settings import (
-    ReceiverSettingsError,
-    load_settings,
-)
+from sat_hook.receiver.errors import ReceiverSettingsError
+from sat_hook.receiver.settings import load_settings
 
 PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
 DSN = "postgresql://sat_receiver:very-secret@127.0.0.1:5432/sat"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sat_hook.protocol.signing import SignatureInvalidError, SignatureMissingError
+from sat_hook.protocol.errors import SignatureInvalidError, SignatureMissingError
 from tests.unit.sandbox.partner import Partner
 
 URL = "http://127.0.0.1:9/callback"

@@ -12,7 +12,7 @@ from sandbox.calls import Operation
 from sandbox.faults import AnyRule
 from sandbox.scenario import FaultFileError, parse_scenario, read_scenario
 from sandbox.wire import Manner
-from sat_hook.protocol.signing import SignatureInvalidError, SignatureMissingError
+from sat_hook.protocol.errors import SignatureInvalidError, SignatureMissingError
 from tests.unit.sandbox.partner import Partner, document, refusal
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "faults.yaml"

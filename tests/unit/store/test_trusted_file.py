@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
+from sat_hook.store.errors import UntrustedFileError
+from sat_hook.store.trusted_file import read_trusted
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sat_hook.application.rights import DEFAULTS, Right, RightsFileError, rights_in, rights_of
+from sat_hook.application.errors import RightsFileError
+from sat_hook.application.rights import DEFAULTS, Right, rights_in, rights_of
 from sat_hook.web.app import create_app
 from tests.web_host import FakeHost, FakeUser, UntouchedError
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from sat_hook.application.person import RightMissingError
+from sat_hook.application.errors import RightMissingError
 from sat_hook.application.rights import Right
 
 PROGRAM = """

@@ -1,0 +1,64 @@
+"""Errors of audits: checkpoints, publication, rebuilds and exports."""
+
+from __future__ import annotations
+
+from sat_hook.domain.checkpoint import CheckpointText
+from sat_hook.domain.errors import StepError
+
+
+class CheckpointForkedError(RuntimeError):
+    """The published checkpoints differ from the database: one of them was altered, or restored from a backup.
+
+    :param number: a checkpoint that differs; the verification finds the first.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"checkpoint {number} was published with other contents than the database has: found two logs, "
+            "expected one (run: sat log verify; after a restore, publish to a new place)"
+        )
+        self.number = number
+
+
+class CheckpointAheadError(RuntimeError):
+    """The last signed checkpoint covers more than the log holds: the end of the log is missing."""
+
+    def __init__(self, text: CheckpointText, closed: int) -> None:
+        super().__init__(
+            f"checkpoint {text.number}: found a log that ends at position {closed}; expected one up to "
+            f"{text.last_position}, which was signed (run: sat log verify)"
+        )
+
+
+class UnknownAuditKeyError(RuntimeError):
+    """No stored checkpoint has a trusted signature, although some were published."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no checkpoint was signed with a key that is trusted here: after a change of the audit key, name "
+            "the older public key (public_key_paths of sat_audit, SAT_AUDIT_OLDER_KEY_PATHS)"
+        )
+
+
+class ExportNotFoundError(StepError):
+    """There is no export with this id."""
+
+    is_worth_a_retry = False
+
+
+class ExportRefusedError(StepError):
+    """The request cannot be exported; the text says why."""
+
+    is_worth_a_retry = False
+
+
+class AuditSignatureError(Exception):
+    """The signature is invalid: made by an unknown key, or over other bytes."""
+
+
+class PublicationError(RuntimeError):
+    """The place of publication cannot be read or written. The text names it."""
+
+
+class RebuildRefusedError(RuntimeError):
+    """The log cannot be folded, so nothing was rebuilt or changed. Verify the log first."""
