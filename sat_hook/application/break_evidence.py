@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sat_hook.application.breaks import READERS, BreakRow, Breaks, row_of
+from sat_hook.application.break_rows import BreakRow, row_of
+from sat_hook.application.breaks import READERS, Breaks
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person

@@ -10,13 +10,26 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
+from sat_hook.application.break_rows import (
+    STANDING,
+    Ageing,
+    BreakAct,
+    BreakPage,
+    BreakPreview,
+    BreakQuery,
+    BreakSort,
+    ChosenBreaks,
+    TrendDay,
+    UndoneBreak,
+    in_bands,
+    row_of,
+)
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, FileRefusedError
 from sat_hook.application.installation import Installation
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
+from sat_hook.application.listings import USUAL_PAGE, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
@@ -29,7 +42,6 @@ from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
 from sat_hook.domain.identity import digest_of
-from sat_hook.domain.people import user_named
 from sat_hook.presentation.spreadsheet_cells import first_control
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.model import AGE_BANDS
@@ -49,163 +61,6 @@ MAXIMUM_NAME_CHARACTERS = 120
 MAXIMUM_ASSIGNEE_CHARACTERS = 200
 SHOWN_UNDONE = 200
 TREND_DAYS = 60
-STANDING = (BreakState.OPEN, BreakState.EXPLAINED)
-
-
-class BreakSort(StrEnum):
-    """What a list of breaks is sorted by: the oldest or the largest first."""
-
-    AGE = "age"
-    SIZE = "size"
-
-
-class BreakAct(StrEnum):
-    """A decision about a break."""
-
-    EXPLAIN = "explain"
-    RESOLVE = "resolve"
-    WRITE_OFF = "write-off"
-
-    @property
-    def state(self) -> BreakState:
-        """The state that it gives a break."""
-        return _STATES[self]
-
-
-_STATES = {
-    BreakAct.EXPLAIN: BreakState.EXPLAINED,
-    BreakAct.RESOLVE: BreakState.RESOLVED,
-    BreakAct.WRITE_OFF: BreakState.WRITTEN_OFF,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakQuery:
-    """The breaks of a list. None selects all.
-
-    :param account: either name.
-    :param band: a name of :data:`~sat_hook.reconciliation.model.AGE_BANDS`: the age today.
-    :param assignee: a user's name; empty: assigned to no one.
-    """
-
-    account: str | None = None
-    states: tuple[BreakState, ...] | None = STANDING
-    category: BreakCategory | None = None
-    day: date | None = None
-    band: str | None = None
-    assignee: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakRow:
-    """A break as a list shows it. Rupiah: theirs less ours.
-
-    :param age_days: days since it was first seen, today.
-    :param decided_by: the user who decided; None when evidence did, or no one.
-    """
-
-    break_id: str
-    account: str
-    day: date
-    first_seen: date
-    age_days: int
-    category: BreakCategory
-    match: str
-    state: BreakState
-    what: str
-    ours: str
-    theirs: str
-    amount_rupiah: int
-    request_id: str | None
-    order_id: str | None
-    is_adjustment: bool
-    reason: str | None
-    decided_by: str | None
-    assignee: str
-    comments: int
-    files: int
-
-
-@dataclass(frozen=True, slots=True)
-class BreakPage(Page[BreakRow]):
-    """A page of breaks.
-
-    :param count: how many there are, up to :data:`MAXIMUM_COUNTED`; ``is_more`` when there are more.
-    :param size_rupiah: the sum of their amounts without signs.
-    """
-
-    count: int = 0
-    is_more: bool = False
-    size_rupiah: int = 0
-
-
-class AgeBand(NamedTuple):
-    """Breaks of an age band."""
-
-    name: str
-    breaks: int
-    size_rupiah: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrendDay:
-    """What the closes of a day carried forward, by age band."""
-
-    day: date
-    bands: tuple[AgeBand, ...]
-
-    @property
-    def breaks(self) -> int:
-        """Of all ages."""
-        return sum(band.breaks for band in self.bands)
-
-    @property
-    def size_rupiah(self) -> int:
-        """Of all ages."""
-        return sum(band.size_rupiah for band in self.bands)
-
-
-@dataclass(frozen=True, slots=True)
-class Ageing:
-    """How old the standing breaks are today, and what the closes of the last days carried forward."""
-
-    bands: tuple[AgeBand, ...]
-    trend: tuple[TrendDay, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenBreaks:
-    """The breaks of a decision: by id, or by a filter."""
-
-    break_ids: tuple[str, ...] = ()
-    which: BreakQuery | None = None
-
-
-class UndoneBreak(NamedTuple):
-    """A break that cannot be decided, and why."""
-
-    break_id: str
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakPreview:
-    """What a decision will do.
-
-    :param digest: names exactly these breaks as they are; :meth:`Breaks.decide` repeats it.
-    :param by_category: breaks and rupiah of those that will be decided, by category and present state.
-    """
-
-    act: BreakAct
-    digest: str
-    breaks: int
-    amount_rupiah: int
-    size_rupiah: int
-    accounts: tuple[str, ...]
-    by_category: dict[tuple[BreakCategory, BreakState], tuple[int, int]]
-    undone: tuple[UndoneBreak, ...]
-    undone_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +119,9 @@ class Breaks:
         for one in table.ages_by_close(named, today - timedelta(days=TREND_DAYS)):
             closes[one.closed_day].append(one)
         return Ageing(
-            _in_bands(now),
+            in_bands(now),
             tuple(
-                TrendDay(day, _in_bands([(one.age_days, one.breaks, one.size_rupiah) for one in ages]))
+                TrendDay(day, in_bands([(one.age_days, one.breaks, one.size_rupiah) for one in ages]))
                 for day, ages in closes.items()
             ),
         )
@@ -461,48 +316,6 @@ class Breaks:
 
     def _today(self) -> date:
         return business_day(self.installation.store().database_time())
-
-
-def row_of(found: FoundBreak, today: date) -> BreakRow:
-    """A break as a list shows it."""
-    booked = found.booked
-    return BreakRow(
-        break_id=found.break_id,
-        account=found.account,
-        day=booked.day,
-        first_seen=booked.first_seen,
-        age_days=max(0, (today - booked.first_seen).days),
-        category=booked.category,
-        match=booked.match.value,
-        state=found.state,
-        what=booked.what,
-        ours=booked.ours,
-        theirs=booked.theirs,
-        amount_rupiah=booked.amount_rupiah,
-        request_id=booked.request_id,
-        order_id=booked.order_id,
-        is_adjustment=booked.is_adjustment,
-        reason=found.reason,
-        decided_by=None if found.decided_by is None else user_named(found.decided_by),
-        assignee=found.assignee,
-        comments=found.comments,
-        files=found.files,
-    )
-
-
-def age_band_of(age_days: int) -> str:
-    """The name of the band of an age in days."""
-    return next(name for most, name in AGE_BANDS if most is None or age_days <= most)
-
-
-def _in_bands(aged: Iterable[tuple[int, int, int]]) -> tuple[AgeBand, ...]:
-    """Counts by age as counts by band; every band is there."""
-    bands = {name: [0, 0] for _, name in AGE_BANDS}
-    for age_days, breaks, size_rupiah in aged:
-        counted = bands[age_band_of(age_days)]
-        counted[0] += breaks
-        counted[1] += size_rupiah
-    return tuple(AgeBand(name, *counts) for name, counts in bands.items())
 
 
 def _span_of(band: str | None, today: date) -> tuple[date | None, date | None]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from sat_hook.application.breaks import BreakAct
+from sat_hook.application.break_rows import BreakAct
 from sat_hook.application.settlements import FileStanding, Upload
 from sat_hook.application.top_ups import OfferedTopUp
 from sat_hook.domain.breaks import BreakCategory, BreakState

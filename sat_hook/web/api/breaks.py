@@ -10,16 +10,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.application.break_evidence import BreakEvidenceReader
-from sat_hook.application.breaks import (
-    MAXIMUM_ASSIGNEE_CHARACTERS,
-    READERS,
-    STANDING,
-    BreakAct,
-    BreakQuery,
-    Breaks,
-    BreakSort,
-    ChosenBreaks,
-)
+from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
+from sat_hook.application.breaks import MAXIMUM_ASSIGNEE_CHARACTERS, READERS, Breaks
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.domain.breaks import BreakCategory, BreakState

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sat_hook.application.breaks import BreakAct
+from sat_hook.application.break_rows import BreakAct
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.suggestions import Suggestion, SuggestionKind

@@ -10,14 +10,8 @@ from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import FormData, UploadFile
 
-from sat_hook.application.breaks import (
-    MAXIMUM_FILE_BYTES,
-    STANDING,
-    BreakAct,
-    BreakQuery,
-    BreakSort,
-    ChosenBreaks,
-)
+from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
+from sat_hook.application.breaks import MAXIMUM_FILE_BYTES
 from sat_hook.application.errors import FileRefusedError
 from sat_hook.application.rights import Right
 from sat_hook.commands.reasons import MAXIMUM_REASON_CHARACTERS

@@ -12,15 +12,8 @@ from pathlib import Path
 import pytest
 
 from sat_hook.application.break_evidence import BreakEvidenceReader
-from sat_hook.application.breaks import (
-    MAXIMUM_FILE_BYTES,
-    READERS,
-    BreakAct,
-    BreakQuery,
-    Breaks,
-    BreakSort,
-    ChosenBreaks,
-)
+from sat_hook.application.break_rows import BreakAct, BreakQuery, BreakSort, ChosenBreaks
+from sat_hook.application.breaks import MAXIMUM_FILE_BYTES, READERS, Breaks
 from sat_hook.application.errors import (
     BreakNotFoundError,
     BreaksChangedError,
