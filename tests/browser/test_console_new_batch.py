@@ -65,6 +65,7 @@ def test_file_with_mistakes_is_mended_and_paid(office: Office, page: Page, tmp_p
     page.wait_for_text("changed, check again")
     page.click("a", "Change")  # of the first row; its number is right, and stays
     page.click("a.button", "Back")
+    page.wait_for("!document.querySelector('#edited')", "grid without a row that is edited")
     page.click("#row-4 a.edit")
     page.write("input[name=cell-3]", "081711220003")
     page.press("Enter")
