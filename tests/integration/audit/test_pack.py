@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -30,7 +31,8 @@ from tests.integration.audit.desk import ASKER, Desk, beside_the_log, lines_of, 
 from tests.orders import ManualClock
 
 BY_TASK = Provenance("service:airflow", "task")
-CLIENT_NUMBER = "0812"
+CLIENT_NUMBER = re.compile(r"08121\d{6}")
+"""A customer's number, which no digest holds by chance."""
 
 
 def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
@@ -44,7 +46,7 @@ def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
     assert f"{written.events} events ({ORDERS + 1} masked)" in verified.stdout
     with zipfile.ZipFile(pack) as opened:
         everything = {name: opened.read(name).decode() for name in opened.namelist()}
-    assert [name for name, text in everything.items() if CLIENT_NUMBER in text] == []
+    assert [name for name, text in everything.items() if CLIENT_NUMBER.search(text)] == []
     assert not any("body_base64" in text for name, text in everything.items() if name.endswith(".jsonl"))
     manifest = json.loads(everything["manifest.json"])
     assert (manifest["requested_by"], manifest["with_personal_data"]) == ("user:alice", False)
@@ -70,7 +72,7 @@ def test_a_pack_with_personal_data_has_the_bytes(desk: Desk) -> None:
     assert verified.returncode == 0, verified.stdout
     assert "(0 masked)" in verified.stdout
     with zipfile.ZipFile(pack) as opened:
-        assert CLIENT_NUMBER in opened.read("events.jsonl").decode()
+        assert CLIENT_NUMBER.search(opened.read("events.jsonl").decode())
         assert json.loads(opened.read("manifest.json"))["reason"] == "dispute with a customer"
     assert lines_of(pack, "signed_statuses.jsonl")[0]["body_base64"]
     asked = desk.store.read_stream(StreamId(StreamKind.EXPORT, export.export_id))[0]
@@ -96,7 +98,7 @@ def test_the_reason_of_a_masked_pack_is_masked_too(desk: Desk) -> None:
     pack, _ = desk.write(desk.ask(reason="081211311111 asks for it"))
     with zipfile.ZipFile(pack) as opened:
         everything = {name: opened.read(name).decode() for name in opened.namelist()}
-    assert [name for name, text in everything.items() if CLIENT_NUMBER in text] == []
+    assert [name for name, text in everything.items() if CLIENT_NUMBER.search(text)] == []
     assert json.loads(everything["manifest.json"])["reason"] == "*** asks for it"
 
 
