@@ -295,7 +295,11 @@ def browser(path: str, width: int = 1280, height: int = 1600) -> Iterator[Page]:
         ]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
-                with connect(_address(Path(profile), process), max_size=None, proxy=None) as connection:
+                # Keepalive pings draw from the global random generator in a thread of their own;
+                # Hypothesis then blames the strategies of tests that run meanwhile.
+                with connect(
+                    _address(Path(profile), process), max_size=None, proxy=None, ping_interval=None
+                ) as connection:
                     yield Page(connection)
             finally:
                 process.terminate()
