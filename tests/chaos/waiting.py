@@ -328,7 +328,8 @@ class WaitingBatch:
             " overdue_at = now() + interval '1 hour' WHERE request_id = ANY (%s) RETURNING 1",
             self.keys(*groups),
         )
-        for dag_id in ("post_final_watch", "alerts"):
+        # Alerts are collected from the settled log: an append of other orders may hold back the first run.
+        for dag_id in ("post_final_watch", "alerts", "alerts"):
             api = self.api()
             run = (dag_id, api.trigger(dag_id, {}))
             self.until(lambda: _run_state(api, *run) == "success", 60, dag_id, is_supervised=True)  # noqa: B023
