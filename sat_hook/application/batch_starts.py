@@ -15,6 +15,7 @@ from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy
 from sat_hook.domain.decision import Record
 from sat_hook.pipeline.limits import BadRowsPolicy
@@ -63,7 +64,8 @@ class BatchStarts:
         """
         person.require(Right.SUBMIT)
         run_id = first_run_of(batch_id)
-        conf = {**self._conf(batch_id), **(policies or RunPolicies()).conf()}
+        batch = load_batch(self.installation.store(), batch_id)
+        conf = {**self._conf(batch), **(policies or RunPolicies()).conf()}
         runs.start(BATCH_DAG, run_id, conf, note=note, at=at)
         return _started(_first_of(batch_id, runs), run_id)
 
@@ -76,18 +78,18 @@ class BatchStarts:
         """
         person.require(Right.SUBMIT)
         first = _first_of(batch_id, runs)
-        conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch_id)}
         store = self.installation.store()
-        now = shared_clock(store, SystemClock()).now()
+        batch, clock = load_batch(store, batch_id), shared_clock(store, SystemClock())
+        conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch)}
+        now = clock.now()
         if first is not None and not first.state.is_final and first.run_after > now:
             raise StartRefusedError(
                 f"batch {batch_id}: found a run that begins at {first.run_after:%F %R %Z}; expected none "
                 "that waits, cancel it first"
             )
-        planned = load_batch(store, batch_id).starts_at
-        if planned is not None and planned > now:
-            handler = CommandHandler(store, SystemClock())
-            handler.apply_to_batch(batch_id, Record(BatchStartPlanned(starts_at=now)), person.by("run"))
+        if batch.starts_at is not None and batch.starts_at > now:
+            planned = Record(BatchStartPlanned(starts_at=now))
+            CommandHandler(store, clock).apply_to_batch(batch_id, planned, person.by("run"))
         run_id = f"{first_run_of(batch_id)}_{now:%Y%m%dT%H%M%S}"
         if not runs.start(BATCH_DAG, run_id, conf):
             raise StartRefusedError(f"run {run_id}: found a run of this name; expected none, try again")
@@ -156,9 +158,11 @@ class BatchStarts:
             return named
         return self.installation.store().batch_of_run(f"{dag_id}/{run_id}")
 
-    def _conf(self, batch_id: str) -> dict[str, Any]:
-        batch = load_batch(self.installation.store(), batch_id)
-        return {"batch_id": batch_id, "account": self.installation.accounts.connection_of(batch.account)}
+    def _conf(self, batch: Batch) -> dict[str, Any]:
+        return {
+            "batch_id": batch.batch_id,
+            "account": self.installation.accounts.connection_of(batch.account),
+        }
 
 
 def last_run_of(store: PostgresEventStore, batch_id: str, runs: Runs) -> Run | None:

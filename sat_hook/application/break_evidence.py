@@ -8,11 +8,13 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from sat_hook.application.break_rows import BreakRow, row_of
-from sat_hook.application.breaks import READERS, Breaks
+from sat_hook.application.breaks import (
+    Breaks,
+)
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
 from sat_hook.domain.books import AccountBooks
@@ -146,7 +148,7 @@ class BreakEvidenceReader:
 
         :raises BreakNotFoundError: there is none.
         """
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         found = Breaks(self.installation).find(break_id)
         store = self.installation.store()
         keeper = BookKeeper(store, SystemClock())

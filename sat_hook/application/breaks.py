@@ -31,7 +31,7 @@ from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, 
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, limited
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
@@ -54,7 +54,6 @@ from sat_hook.store.breaks import (
     FoundBreak,
 )
 
-READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
 MAXIMUM_BREAKS = MAXIMUM_COUNTED
 MAXIMUM_FILE_BYTES = 5 * 1024 * 1024
 MAXIMUM_NAME_CHARACTERS = 120
@@ -82,7 +81,7 @@ class Breaks:
         limit: int = USUAL_PAGE,
     ) -> BreakPage:
         """A page of breaks, the oldest or the largest first."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         name = list_name("breaks", query, sort)
         after = None if cursor is None else BreakPlace(*cast("Any", place_of(name, cursor, int, str)))
         table, which, today = self._table(), self._filter(query), self._today()
@@ -100,17 +99,17 @@ class Breaks:
 
     def accounts(self, person: Person) -> list[str]:
         """The accounts that have books, by name."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         return self.installation.store().accounts_with_events()
 
     def assignees(self, person: Person) -> list[str]:
         """The users who look into breaks that have not ended."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         return self._table().assignees()
 
     def ageing(self, person: Person, account: str | None = None) -> Ageing:
         """How old the open and explained breaks are, and the trend of the last closes."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         named = None if account is None else self._account_of(account)
         table, today = self._table(), self._today()
         found = table.ages(named, STANDING)
@@ -205,7 +204,7 @@ class Breaks:
 
     def comment(self, break_id: str, text: str, person: Person) -> None:
         """Write a note about a break, under the person's name."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         account = self.find(break_id).account
         event = BreakCommented(account=account, break_id=break_id, note=checked_reason(text))
         self._keeper().post(account, Record(event), person.by("comment"))
@@ -240,7 +239,7 @@ class Breaks:
         :raises BreakNotFoundError: the break has no such file.
         :raises SpoolError: the stored bytes cannot be read.
         """
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         found = self.find(break_id)
         for item in self._table().acts_about(self._keeper().stream(found.account), break_id):
             if isinstance(item.event, BreakFileAttached) and item.event.digest == digest:

@@ -12,15 +12,13 @@ from sat_hook.application.errors import DayNotClosedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
 from sat_hook.domain.books_events import BookedBreak, SaldoTerms
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.versions import Version, versions_of
-
-READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ class ClosedDays:
     """The closed days of accounts, which are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without one of
-    :data:`READERS`.
+    :data:`BOOK_READERS`.
     """
 
     installation: Installation
@@ -94,7 +92,7 @@ class ClosedDays:
         self, named: str, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
     ) -> Page[ClosedDay]:
         """A page of the closed days of an account, the newest first."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         books, limit = self._books(named), limited(limit)
         name = list_name("closed days", books.account)
         days = sorted(books.closes, reverse=True)
@@ -109,7 +107,7 @@ class ClosedDays:
 
         :raises DayNotClosedError: it is not closed.
         """
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         account, keeper = self._account_of(named), self._keeper()
         recorded = keeper.recorded(account)
         books = fold_books(account, recorded)
@@ -131,7 +129,7 @@ class ClosedDays:
         :param every: those too that people have resolved or written off.
         :raises DayNotClosedError: the day is not closed.
         """
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         books, limit = self._books(named), limited(limit)
         close = _close_of(books, day)
         name = list_name("breaks of a day", books.account, day, close.event.position, every)
@@ -140,7 +138,7 @@ class ClosedDays:
 
     def settlement_files(self, named: str, day: date, person: Person) -> tuple[SettlementFile, ...]:
         """The settlement files of a day: those that count, then those that do not."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         books = self._books(named)
         registered = books.registered_of(day)
         files = [

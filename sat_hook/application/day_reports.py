@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from sat_hook.application.cursors import cursor_of, place_of
 from sat_hook.application.day_books import MAXIMUM_ORDERS_ON_REQUEST, DayBooks, Signature
-from sat_hook.application.days import READERS, DayRow, Days, DayState
+from sat_hook.application.days import (
+    DayRow,
+    Days,
+    DayState,
+)
 from sat_hook.application.errors import CursorError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.domain.books import PostedClose, fold_books
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.books_events import BookedBreak, BreakDecided, DayClosed, DayPrepared
@@ -171,7 +175,7 @@ class DayReports:
         """A page of the orders behind a figure of the newest close."""
         from sat_hook.reconciliation.kept_reports import orders_of_close
 
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         account = self.installation.accounts.account_of(named)
         version = version_numbered(versions_of(self._recorded(account, day), day), day, None)
         groups = [group for group in self._figures(account, version, person).groups if choice.chooses(group)]

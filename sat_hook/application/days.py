@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
@@ -24,8 +24,6 @@ from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.books import DayStore
 from sat_hook.store.clock import shared_clock
 
-READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
-"""Each of these rights lets a person read the days."""
 MAXIMUM_CLOSINGS = 50
 """Runs that people may start to close one day."""
 
@@ -163,7 +161,7 @@ class Days:
 
         :raises RunsError: Airflow refuses.
         """
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         connection = names_of(self.installation.accounts, named).connection
         found = _under_way(runs, connection, day)
         for number in range(1, MAXIMUM_CLOSINGS + 1) if found is None else ():
@@ -174,7 +172,7 @@ class Days:
         return found and Closing(found, tuple(runs.tasks(CLOSING_DAG, found.run_id)))
 
     def _days(self, named: str, first: date, last: date, person: Person) -> tuple[DayRow, ...]:
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         store = self.installation.store()
         account = self.installation.accounts.account_of(named)
         books, recorded = self._books(account, first, last)

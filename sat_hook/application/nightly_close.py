@@ -110,6 +110,8 @@ class NightlyClose:
         own = BusinessDay(day, cut_off_minutes)
         closed = close_day(self.keeper, self.results, self.account, own, self.provenance)
         uris = self._conclude(closed)
+        # The pages of breaks read tables that follow the log: now, and not when a person waits for them.
+        BreakTable(self.keeper.store.database).catch_up()
         if failed is not None:
             raise failed
         return closed, uris
@@ -133,8 +135,6 @@ class NightlyClose:
             len(new),
         )
         self._tell(new)
-        # The pages of breaks read tables that follow the log: now, and not when a person waits for them.
-        BreakTable(self.keeper.store.database).catch_up()
         return sorted(report.files.values())
 
     def _tell(self, breaks: Sequence[Break]) -> None:

@@ -45,6 +45,10 @@ class Right(StrEnum):
     CONFIRM_RULES = "account_rules.confirm"
 
 
+BOOK_READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
+"""Any of these rights reads the books: days, breaks, settlement files, top-ups."""
+
+
 class Holders(BaseModel):
     """The holders of a right: users by name, and every user with one of the roles."""
 

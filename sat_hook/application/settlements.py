@@ -13,7 +13,7 @@ from sat_hook.application.errors import FileRefusedError, RivalFilesError, Uploa
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import SetAsideCause, SettlementImported, SettlementMappingSaved
@@ -29,7 +29,6 @@ from sat_hook.store.settlement_uploads import ListedUpload, SettlementUploadTabl
 if TYPE_CHECKING:
     from sat_hook.reconciliation.settlement_preview import SettlementPreview
 
-READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
 MAXIMUM_UPLOAD_BYTES = 20 * 1024 * 1024
 """Larger files go into the folder of the account's settlement files."""
 MAXIMUM_UPLOADS = 20
@@ -113,7 +112,7 @@ class Settlements:
 
     def accounts(self, person: Person) -> list[str]:
         """The accounts that may have settlement files, by name."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         known = self.installation.store().accounts_with_events()
         return sorted({*known, *self.installation.accounts.by_connection().values()})
 
@@ -127,7 +126,7 @@ class Settlements:
         limit: int = USUAL_PAGE,
     ) -> Page[FileRow]:
         """A page of files, the newest day first: those that count, and those that do not, with the reason."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         name, limit = list_name("settlements", account, day), limited(limit)
         place = None if cursor is None else cast("Any", tuple(place_of(name, cursor, str, int)))
         store = self.installation.store()
@@ -245,7 +244,7 @@ class Settlements:
 
     def mappings(self, person: Person, account: str | None = None) -> list[KeptMapping]:
         """The mappings that were kept by name."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         keeper = self._keeper()
         accounts = self.accounts(person) if account is None else [self._account_of(account)]
         return [kept for one in accounts for kept in _mappings_of(one, keeper.books_without_breaks(one))]

@@ -11,7 +11,7 @@ from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import TopUpSeen
@@ -27,7 +27,6 @@ from sat_hook.reconciliation.top_up_match import Rise, match_rises
 if TYPE_CHECKING:
     from sat_hook.reconciliation.bank_statement import LineTrouble, StatementLine
 
-READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
 MAXIMUM_RECORDED_AT_ONCE = 500
 NOON = time(12)
 """A statement that gives only days: the top-up counts from noon WIB, unless a rise says when it came."""
@@ -134,7 +133,7 @@ class TopUps:
 
     def accounts(self, person: Person) -> list[str]:
         """The accounts that have books, by name."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         return self.installation.store().accounts_with_events()
 
     def page(
@@ -146,7 +145,7 @@ class TopUps:
         limit: int = USUAL_PAGE,
     ) -> TopUpPage:
         """A page of top-ups, the last credited first, and rises that have none."""
-        person.require(*READERS)
+        person.require(*BOOK_READERS)
         name = list_name("top-ups", account)
         place = None if cursor is None else cast("Any", tuple(place_of(name, cursor, datetime, int)))
         limit = limited(limit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.options import Reason, rupiah_from
 from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
+from sat_hook.presentation.hints import did_you_mean
 
 if TYPE_CHECKING:
     from sat_hook.cli.airflow_api import AirflowApi
@@ -100,9 +100,9 @@ def run_parameters(api: AirflowApi, texts: list[str] | None) -> dict[str, Any]:
     known = api.parameters() if given else []
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise CommandError.at("--param", f"{name!r}{hint}", f"one of {', '.join(known)}")
+            raise CommandError.at(
+                "--param", f"{name!r}{did_you_mean(name, known)}", f"one of {', '.join(known)}"
+            )
     return given
 
 

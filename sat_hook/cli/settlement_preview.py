@@ -83,25 +83,17 @@ def _content(path: Path) -> bytes:
 
 
 def _facts(rows: SettlementRows) -> list[tuple[str, str]]:
-    kept = rows.kept
-    is_refund = kept["kind"] == "refund"
+    tally = rows.tally()
     shown = [
-        ("rows", f"{len(rows.frame):,}: {len(kept):,} can be matched, {len(rows.set_aside):,} set aside")
+        ("rows", f"{len(rows.frame):,}: {tally.rows:,} can be matched, {len(rows.set_aside):,} set aside")
     ]
-    for status in ("succeeded", "pending", "failed"):
-        found = kept[~is_refund & (kept["status"] == status)]
-        if len(found):
-            shown.append((f"sales, {status}", f"{len(found):,} of {rupiah(int(found['rupiah'].sum()))}"))
-    refunds = kept[is_refund]
-    if len(refunds):
-        shown.append(("refunds", f"{len(refunds):,} of {rupiah(int(refunds['rupiah'].sum()))}"))
-    taken = kept[(kept["status"] == "succeeded")]
-    shown.append(("charged", f"{rupiah(int(taken['rupiah'].sum()))}: what succeeded, less refunds"))
-    twice = kept.loc[~is_refund, "request_id"].duplicated(keep=False)
-    if twice.any():
-        shown.append(
-            ("more than once", f"{counted(int(twice.sum()), 'row')} with a request id of another row")
-        )
+    for name, found in tally.sums.items():
+        if found.rows:
+            said = "refunds" if name == "refund" else f"sales, {name}"
+            shown.append((said, f"{found.rows:,} of {rupiah(found.rupiah)}"))
+    shown.append(("charged", f"{rupiah(tally.charged_rupiah)}: what succeeded, less refunds"))
+    if tally.repeated:
+        shown.append(("more than once", f"{counted(tally.repeated, 'row')} with a request id of another row"))
     if rows.totals:
         shown.append(("totals, footers", counted(len(rows.totals), "row")))
     return shown

@@ -15,8 +15,8 @@ MAXIMUM_FILES_OF_A_BREAK = 20
 
 def decide_breaks(books: AccountBooks, command: asked.DecideBreaks) -> Decision:
     """Explain, resolve or write off breaks. One that may not be decided refuses all of them."""
-    if not 0 < len(command.break_ids) <= MAXIMUM_BREAKS_AT_ONCE:
-        return _wrong(f"breaks: found {len(command.break_ids):,}; expected 1 to {MAXIMUM_BREAKS_AT_ONCE:,}")
+    if refusal := _refused_number(command.break_ids):
+        return refusal
     known = books.newest_breaks()
     events = []
     for break_id in dict.fromkeys(command.break_ids):
@@ -43,14 +43,14 @@ def refused(break_id: str, standing: BreakState | None, state: BreakState) -> Re
     if standing is state:
         return refuse(RefusalReason.ALREADY_SO, state.value)
     if standing.is_final or state is BreakState.OPEN:
-        return _wrong(f"break {break_id}: found it {standing.value}; expected one that is open or explained")
+        return _has_ended(break_id, standing)
     return None
 
 
 def assign_breaks(books: AccountBooks, command: asked.AssignBreaks) -> Decision:
     """Assign breaks to a user, or to no one. A break that ended needs no one."""
-    if not 0 < len(command.break_ids) <= MAXIMUM_BREAKS_AT_ONCE:
-        return _wrong(f"breaks: found {len(command.break_ids):,}; expected 1 to {MAXIMUM_BREAKS_AT_ONCE:,}")
+    if refusal := _refused_number(command.break_ids):
+        return refusal
     known = books.newest_breaks()
     events = []
     for break_id in dict.fromkeys(command.break_ids):
@@ -59,11 +59,9 @@ def assign_breaks(books: AccountBooks, command: asked.AssignBreaks) -> Decision:
             return _wrong(f"found no break {break_id} of account {books.account!r}")
         if books.assignees.get(break_id, "") == command.assignee:
             continue
-        if command.assignee and books.standing_of(*found).is_final:
-            return _wrong(
-                f"break {break_id}: found it {books.standing_of(*found).value}; expected one that is open or "
-                "explained"
-            )
+        standing = books.standing_of(*found)
+        if command.assignee and standing.is_final:
+            return _has_ended(break_id, standing)
         events.append(
             happened.BreakAssigned(account=books.account, break_id=break_id, assignee=command.assignee)
         )
@@ -89,6 +87,16 @@ def attach(books: AccountBooks, event: happened.BreakFileAttached) -> Decision:
     if len(there) >= MAXIMUM_FILES_OF_A_BREAK:
         return _wrong(f"break {event.break_id}: found {MAXIMUM_FILES_OF_A_BREAK} files; expected fewer")
     return (event,)
+
+
+def _refused_number(break_ids: tuple[str, ...]) -> Refusal | None:
+    if 0 < len(break_ids) <= MAXIMUM_BREAKS_AT_ONCE:
+        return None
+    return _wrong(f"breaks: found {len(break_ids):,}; expected 1 to {MAXIMUM_BREAKS_AT_ONCE:,}")
+
+
+def _has_ended(break_id: str, standing: BreakState) -> Refusal:
+    return _wrong(f"break {break_id}: found it {standing.value}; expected one that is open or explained")
 
 
 def _wrong(detail: str) -> Refusal:

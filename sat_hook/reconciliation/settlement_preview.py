@@ -19,7 +19,7 @@ from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID, moments_of
 from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks
 from sat_hook.reconciliation.settlement_format import is_workbook
 from sat_hook.reconciliation.settlement_header import DELIMITERS, names_in
-from sat_hook.reconciliation.settlement_rows import SettlementNote, SettlementRows
+from sat_hook.reconciliation.settlement_rows import RowsSum, SettlementNote, SettlementRows
 from sat_hook.reconciliation.settlement_sheets import SheetReading
 
 SHOWN_ROWS = 100
@@ -62,7 +62,7 @@ class SettlementPreview:
     kept: int = 0
     aside: int = 0
     charged_rupiah: int = 0
-    sums: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    sums: Mapping[str, RowsSum] = field(default_factory=dict)
     totals: int = 0
     repeated: int = 0
     notes: tuple[SettlementNote, ...] = ()
@@ -118,13 +118,7 @@ def _understood(
     last = first[-1][0] if first else 0
     of_first = read.frame[read.frame["file_row"] <= last]
     rows = {row.number: row for row in _rows(of_first, dict(first))}
-    kept, aside = read.kept, read.set_aside
-    is_refund = kept["kind"] == "refund"
-    sums = {
-        status: _sum(kept[~is_refund & (kept["status"] == status)])
-        for status in ("succeeded", "pending", "failed")
-    }
-    sums["refund"] = _sum(kept[is_refund])
+    aside, tally = read.set_aside, read.tally()
     return SettlementPreview(
         columns=columns,
         rows=tuple(
@@ -135,12 +129,12 @@ def _understood(
             for number, cells in first
         ),
         sheets=sheets,
-        kept=len(kept),
+        kept=tally.rows,
         aside=len(aside),
-        charged_rupiah=int(kept.loc[kept["status"] == "succeeded", "rupiah"].sum()),
-        sums=sums,
+        charged_rupiah=tally.charged_rupiah,
+        sums=tally.sums,
         totals=len(read.totals),
-        repeated=int(kept.loc[~is_refund, "request_id"].duplicated(keep=False).sum()),
+        repeated=tally.repeated,
         notes=read.notes,
         troubles=tuple(_rows(aside.iloc[:SHOWN_ASIDE], {})),
     )
@@ -159,10 +153,6 @@ def _rows(frame: pd.DataFrame, cells: Mapping[int, tuple[str, ...]]) -> Iterator
             moment=None if pd.isna(row.moment) else row.moment.to_pydatetime(),
             trouble=row.trouble,
         )
-
-
-def _sum(frame: pd.DataFrame) -> tuple[int, int]:
-    return len(frame), int(frame["rupiah"].sum())
 
 
 def _shown(cell: str) -> str:

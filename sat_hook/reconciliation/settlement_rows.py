@@ -37,6 +37,27 @@ class TotalRow(NamedTuple):
     rupiah: int | None
 
 
+class RowsSum(NamedTuple):
+    """Rows that are counted together."""
+
+    rows: int
+    rupiah: int
+
+
+class Tally(NamedTuple):
+    """The rows of a file that can be matched.
+
+    :param sums: sales by status (``succeeded``, ``pending``, ``failed``), and ``refund``.
+    :param charged_rupiah: what succeeded, less refunds.
+    :param repeated: sales that have the request id of another one.
+    """
+
+    rows: int
+    sums: Mapping[str, RowsSum]
+    charged_rupiah: int
+    repeated: int
+
+
 @dataclass(frozen=True, slots=True)
 class SettlementRows:
     """A file as a frame, one row for each of its rows about an order; totals and footers are separate.
@@ -67,3 +88,22 @@ class SettlementRows:
     def set_aside(self) -> pd.DataFrame:
         """The rows that cannot be matched, with their trouble."""
         return self.frame[self.frame["trouble"] != ""]
+
+    def tally(self) -> Tally:
+        """Count and add up the rows that can be matched."""
+        kept = self.kept
+        is_refund = kept["kind"] == "refund"
+        sales = {
+            status: _sum(kept[~is_refund & (kept["status"] == status)])
+            for status in ("succeeded", "pending", "failed")
+        }
+        return Tally(
+            rows=len(kept),
+            sums={**sales, "refund": _sum(kept[is_refund])},
+            charged_rupiah=int(kept.loc[kept["status"] == "succeeded", "rupiah"].sum()),
+            repeated=int(kept.loc[~is_refund, "request_id"].duplicated(keep=False).sum()),
+        )
+
+
+def _sum(frame: pd.DataFrame) -> RowsSum:
+    return RowsSum(len(frame), int(frame["rupiah"].sum()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Body, Depends, Form, Path, Query, Request
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -41,6 +41,7 @@ from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
 
 MAXIMUM_BODY_TEXT = 10_000
+T = TypeVar("T")
 
 
 async def host_of(request: Request) -> Host:
@@ -48,7 +49,16 @@ async def host_of(request: Request) -> Host:
     return cast("Host", request.app.state.host)
 
 
-_Host = Annotated[Host, Depends(host_of)]
+HostDep = Annotated[Host, Depends(host_of)]
+
+
+def service(of_host: Callable[[Host], T]) -> Callable[[Host], Awaitable[T]]:
+    """A dependency that makes a service of the application for the app's host."""
+
+    async def made(host: HostDep) -> T:
+        return of_host(host)
+
+    return made
 
 
 def session_of(request: Request) -> str:
@@ -56,7 +66,7 @@ def session_of(request: Request) -> str:
     return cast("Host", request.app.state.host).session_of(request)
 
 
-def current_person(request: Request, host: _Host) -> Person:
+def current_person(request: Request, host: HostDep) -> Person:
     """Return the user that the request guard found, with the user's rights."""
     user = user_of(request)
     return Person(user.name, host.rights_of(user))
@@ -65,152 +75,58 @@ def current_person(request: Request, host: _Host) -> Person:
 CurrentPerson = Annotated[Person, Depends(current_person)]
 
 
-async def _accounts(host: _Host) -> AccountDirectory:
+async def _accounts(host: HostDep) -> AccountDirectory:
     return host.accounts
-
-
-async def _approvals(host: _Host) -> Approvals:
-    return Approvals(host)
-
-
-async def _audit_log(host: _Host) -> AuditLog:
-    return AuditLog(host)
 
 
 RightHolders = Callable[[str], str]
 """Who has the right of this name, in words; empty when the host does not know it."""
 
 
-async def _holders(host: _Host) -> RightHolders:
+async def _holders(host: HostDep) -> RightHolders:
     return host.holders_of
 
 
-async def _batch_starts(host: _Host) -> BatchStarts:
-    return BatchStarts(host)
-
-
-async def _bulk_decisions(request: Request, host: _Host) -> BulkDecisions:
+async def _bulk_decisions(request: Request, host: HostDep) -> BulkDecisions:
     return BulkDecisions(host, request.app.state.decision_worker)
 
 
-async def _closed_days(host: _Host) -> ClosedDays:
-    return ClosedDays(host)
-
-
-async def _connection_test(host: _Host) -> ConnectionTest:
-    return ConnectionTest(host)
-
-
-async def _runs(request: Request, host: _Host) -> Runs:
+async def _runs(request: Request, host: HostDep) -> Runs:
     return host.runs(request)
 
 
-async def _batch_reports(host: _Host) -> BatchReports:
-    return BatchReports(host)
-
-
-async def _day_books(host: _Host) -> DayBooks:
-    return DayBooks(host)
-
-
-async def _days(host: _Host) -> Days:
-    return Days(host)
-
-
-async def _day_reports(host: _Host) -> DayReports:
-    return DayReports(host)
-
-
-async def _decisions(host: _Host) -> Decisions:
-    return Decisions(host)
-
-
-async def _deliveries(host: _Host) -> Deliveries:
-    return Deliveries(host)
-
-
-async def _evidence_packs(host: _Host) -> EvidencePacks:
-    return EvidencePacks(host)
-
-
-async def _listings(host: _Host) -> Listings:
-    return Listings(host)
-
-
-async def _notifications(host: _Host) -> Notifications:
-    return Notifications(host)
-
-
-async def _order_exports(host: _Host) -> OrderExports:
-    return OrderExports(host)
-
-
-async def _pay_again(host: _Host) -> PayAgain:
-    return PayAgain(host)
-
-
-async def _price_records(host: _Host) -> PriceRecords:
-    return PriceRecords(host)
-
-
-async def _prices(host: _Host) -> Prices:
-    return Prices(host)
-
-
-async def _rights_in_force(host: _Host) -> RightsInForce:
-    return RightsInForce(host)
-
-
-async def _rule_book(host: _Host) -> RuleBook:
-    return RuleBook(host)
-
-
-async def _sign_ins(request: Request, host: _Host) -> SignIns:
+async def _sign_ins(request: Request, host: HostDep) -> SignIns:
     return SignIns(host, cast("SeenSessions", request.app.state.sessions))
 
 
-async def _status_rechecks(host: _Host) -> StatusRechecks:
-    return StatusRechecks(host)
-
-
-async def _submissions(host: _Host) -> Submissions:
-    return Submissions(host)
-
-
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
-ApprovalsDep = Annotated[Approvals, Depends(_approvals)]
-
-
-async def _verifications(host: _Host) -> Verifications:
-    return Verifications(host)
-
-
-AuditLogDep = Annotated[AuditLog, Depends(_audit_log)]
-BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
-BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
+ApprovalsDep = Annotated[Approvals, Depends(service(Approvals))]
+AuditLogDep = Annotated[AuditLog, Depends(service(AuditLog))]
+BatchReportsDep = Annotated[BatchReports, Depends(service(BatchReports))]
+BatchStartsDep = Annotated[BatchStarts, Depends(service(BatchStarts))]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
-ClosedDaysDep = Annotated[ClosedDays, Depends(_closed_days)]
-ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
-DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
-DayReportsDep = Annotated[DayReports, Depends(_day_reports)]
-DaysDep = Annotated[Days, Depends(_days)]
-DecisionsDep = Annotated[Decisions, Depends(_decisions)]
-DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
-EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
+ClosedDaysDep = Annotated[ClosedDays, Depends(service(ClosedDays))]
+ConnectionTestDep = Annotated[ConnectionTest, Depends(service(ConnectionTest))]
+DayBooksDep = Annotated[DayBooks, Depends(service(DayBooks))]
+DayReportsDep = Annotated[DayReports, Depends(service(DayReports))]
+DaysDep = Annotated[Days, Depends(service(Days))]
+DecisionsDep = Annotated[Decisions, Depends(service(Decisions))]
+DeliveriesDep = Annotated[Deliveries, Depends(service(Deliveries))]
+EvidencePacksDep = Annotated[EvidencePacks, Depends(service(EvidencePacks))]
 HoldersDep = Annotated[RightHolders, Depends(_holders)]
-ListingsDep = Annotated[Listings, Depends(_listings)]
-NotificationsDep = Annotated[Notifications, Depends(_notifications)]
-OrderExportsDep = Annotated[OrderExports, Depends(_order_exports)]
-PayAgainDep = Annotated[PayAgain, Depends(_pay_again)]
-PriceRecordsDep = Annotated[PriceRecords, Depends(_price_records)]
-PricesDep = Annotated[Prices, Depends(_prices)]
-RightsInForceDep = Annotated[RightsInForce, Depends(_rights_in_force)]
-RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
+ListingsDep = Annotated[Listings, Depends(service(Listings))]
+NotificationsDep = Annotated[Notifications, Depends(service(Notifications))]
+OrderExportsDep = Annotated[OrderExports, Depends(service(OrderExports))]
+PayAgainDep = Annotated[PayAgain, Depends(service(PayAgain))]
+PriceRecordsDep = Annotated[PriceRecords, Depends(service(PriceRecords))]
+PricesDep = Annotated[Prices, Depends(service(Prices))]
+RightsInForceDep = Annotated[RightsInForce, Depends(service(RightsInForce))]
+RuleBookDep = Annotated[RuleBook, Depends(service(RuleBook))]
 RunsDep = Annotated[Runs, Depends(_runs)]
 SignInsDep = Annotated[SignIns, Depends(_sign_ins)]
-StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]
-SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
-VerificationsDep = Annotated[Verifications, Depends(_verifications)]
+StatusRechecksDep = Annotated[StatusRechecks, Depends(service(StatusRechecks))]
+SubmissionsDep = Annotated[Submissions, Depends(service(Submissions))]
+VerificationsDep = Annotated[Verifications, Depends(service(Verifications))]
 
 AccountPath = Annotated[str, Path(max_length=200)]
 AccountQuery = Annotated[

@@ -11,17 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.application.break_evidence import BreakEvidenceReader
 from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
-from sat_hook.application.breaks import MAXIMUM_ASSIGNEE_CHARACTERS, READERS, Breaks
+from sat_hook.application.breaks import (
+    MAXIMUM_ASSIGNEE_CHARACTERS,
+    Breaks,
+)
 from sat_hook.application.listings import USUAL_PAGE
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import Suggestion
 from sat_hook.web.api.book_models import Ageing, BreakDetails, BreakPage, BreakPreview, Decided
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Limit, members_of
-from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, Reason, host_of
+from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, Reason, service
 from sat_hook.web.downloads import as_download, parts_of
-from sat_hook.web.host import Host
 from sat_hook.web.uploads import uploaded_by
 
 MAXIMUM_BREAK_IDS = 10_000
@@ -30,19 +32,8 @@ BANDS = "^(0-1 days|2-7 days|8-30 days|over 30 days)$"
 
 router = APIRouter(tags=["books"])
 
-_Host = Annotated[Host, Depends(host_of)]
-
-
-async def _breaks(host: _Host) -> Breaks:
-    return Breaks(host)
-
-
-async def _evidence(host: _Host) -> BreakEvidenceReader:
-    return BreakEvidenceReader(host)
-
-
-BreaksDep = Annotated[Breaks, Depends(_breaks)]
-EvidenceDep = Annotated[BreakEvidenceReader, Depends(_evidence)]
+BreaksDep = Annotated[Breaks, Depends(service(Breaks))]
+EvidenceDep = Annotated[BreakEvidenceReader, Depends(service(BreakEvidenceReader))]
 BreakId = Annotated[str, Path(pattern=BREAK_ID)]
 FileDigest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 _BreakIds = Annotated[list[Annotated[str, Field(pattern=BREAK_ID)]], Body(max_length=MAXIMUM_BREAK_IDS)]
@@ -65,7 +56,7 @@ _Selection = Annotated[BreakSelection | None, Body(alias="filter", description="
 _Decision = Annotated[BreakAct, Body(description="what is decided about each break")]
 
 
-@router.get("/breaks", **route(*READERS))
+@router.get("/breaks", **route(*BOOK_READERS))
 def list_breaks(
     person: CurrentPerson,
     breaks: BreaksDep,
@@ -93,7 +84,7 @@ def list_breaks(
     return BreakPage.model_validate(breaks.page(query, person, sort=sort, cursor=cursor, limit=limit))
 
 
-@router.get("/breaks/ageing", **route(*READERS))
+@router.get("/breaks/ageing", **route(*BOOK_READERS))
 def ageing(person: CurrentPerson, breaks: BreaksDep, account: AccountQuery = None) -> Ageing:
     """Return how old standing breaks are, and what the closes of the last 60 days carried forward."""
     return Ageing.model_validate(breaks.ageing(person, account))
@@ -141,7 +132,7 @@ def assign(
     return Decided(breaks=breaks.assign(break_ids, assignee, person))
 
 
-@router.get("/breaks/{break_id}", **route(*READERS))
+@router.get("/breaks/{break_id}", **route(*BOOK_READERS))
 def show_break(break_id: BreakId, person: CurrentPerson, evidence: EvidenceDep) -> BreakDetails:
     """Return a break with its evidence, suggested explanations, and what people did about it."""
     found = evidence.read(break_id, person)
@@ -149,7 +140,7 @@ def show_break(break_id: BreakId, person: CurrentPerson, evidence: EvidenceDep) 
     return BreakDetails.model_validate(members_of(found) | {"suggestions": suggested})
 
 
-@router.post("/breaks/{break_id}/comments", **route(*READERS))
+@router.post("/breaks/{break_id}/comments", **route(*BOOK_READERS))
 def comment(break_id: BreakId, person: CurrentPerson, breaks: BreaksDep, reason: Reason) -> dict[str, str]:
     """Write a comment about a break, as ``reason``."""
     breaks.comment(break_id, reason, person)
@@ -168,7 +159,7 @@ def attach(
     return {"break_id": break_id, "digest": breaks.attach(break_id, name, content, person)}
 
 
-@router.get("/breaks/{break_id}/files/{digest}", **route(*READERS, files="application/octet-stream"))
+@router.get("/breaks/{break_id}/files/{digest}", **route(*BOOK_READERS, files="application/octet-stream"))
 def attachment(
     break_id: BreakId, digest: FileDigest, person: CurrentPerson, breaks: BreaksDep
 ) -> StreamingResponse:

@@ -11,8 +11,12 @@ from pydantic import BaseModel, Field
 
 from sat_hook.application.day_books import Signature
 from sat_hook.application.day_reports import MAXIMUM_DAYS_SIGNED, FileKind, OrderChoice
-from sat_hook.application.days import READERS, Closing, DayState, WaitKind
-from sat_hook.application.rights import Right
+from sat_hook.application.days import (
+    Closing,
+    DayState,
+    WaitKind,
+)
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import RunState
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.breaks import MatchKind
@@ -192,7 +196,7 @@ class LastClosing(Document):
     closing: DayClosing | None
 
 
-@router.get("", **route(*READERS))
+@router.get("", **route(*BOOK_READERS))
 def list_days(
     account: AccountPath,
     person: CurrentPerson,
@@ -204,13 +208,13 @@ def list_days(
     return Page[Day](items=tuple(map(Day.model_validate, days.month(account, first, person))))
 
 
-@router.get("/{day}", **route(*READERS))
+@router.get("/{day}", **route(*BOOK_READERS))
 def show_day(account: AccountPath, day: DayPath, person: CurrentPerson, days: DaysDep) -> Day:
     """Return how one day stands."""
     return Day.model_validate(days.day(account, day, person))
 
 
-@router.get("/{day}/report", **route(*READERS))
+@router.get("/{day}/report", **route(*BOOK_READERS))
 def show_report(
     account: AccountPath,
     day: DayPath,
@@ -236,7 +240,7 @@ def show_report(
     )
 
 
-@router.get("/{day}/orders", **route(*READERS))
+@router.get("/{day}/orders", **route(*BOOK_READERS))
 def list_orders(
     account: AccountPath,
     day: DayPath,
@@ -256,7 +260,7 @@ def list_orders(
     return Page[OrderRow](items=rows, next=found.next)
 
 
-@router.get("/{day}/files/{kind}", **route(*READERS, files=" ".join(sorted(set(MEDIA_TYPES.values())))))
+@router.get("/{day}/files/{kind}", **route(*BOOK_READERS, files=" ".join(sorted(set(MEDIA_TYPES.values())))))
 def report_file(
     account: AccountPath,
     day: DayPath,
@@ -296,7 +300,7 @@ def close_day(
     return {"run_id": run.run_id, "state": run.state, "url": run.url}
 
 
-@router.get("/{day}/closing", **route(*READERS))
+@router.get("/{day}/closing", **route(*BOOK_READERS))
 def show_closing(
     account: AccountPath, day: DayPath, person: CurrentPerson, days: DaysDep, runs: RunsDep
 ) -> LastClosing:

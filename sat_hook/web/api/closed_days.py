@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sat_hook.application.closed_days import READERS
 from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.rights import BOOK_READERS
 from sat_hook.domain.breaks import BreakState
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, rows_of
@@ -88,7 +88,7 @@ class SettlementFile(Document):
     reason: str | None
 
 
-@router.get("/closes", **route(*READERS))
+@router.get("/closes", **route(*BOOK_READERS))
 def list_closed_days(
     account: AccountPath,
     person: CurrentPerson,
@@ -100,7 +100,7 @@ def list_closed_days(
     return Page[ClosedDay].model_validate(days.days(account, person, cursor=cursor, limit=limit))
 
 
-@router.get("/closes/{day}", **route(*READERS))
+@router.get("/closes/{day}", **route(*BOOK_READERS))
 def show_closed_day(
     account: AccountPath, day: DayPath, person: CurrentPerson, days: ClosedDaysDep
 ) -> ClosedDayDetails:
@@ -108,7 +108,7 @@ def show_closed_day(
     return ClosedDayDetails.model_validate(rows_of(days.day(account, day, person), row="closed"))
 
 
-@router.get("/closes/{day}/breaks", **route(*READERS))
+@router.get("/closes/{day}/breaks", **route(*BOOK_READERS))
 def list_breaks_of_day(
     account: AccountPath,
     day: DayPath,
@@ -124,7 +124,7 @@ def list_breaks_of_day(
     )
 
 
-@router.get("/days/{day}/settlements", **route(*READERS))
+@router.get("/days/{day}/settlements", **route(*BOOK_READERS))
 def list_settlement_files(
     account: AccountPath, day: DayPath, person: CurrentPerson, days: ClosedDaysDep
 ) -> Page[SettlementFile]:

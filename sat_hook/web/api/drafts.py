@@ -16,33 +16,17 @@ from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
 from sat_hook.pipeline.row_findings import Light
 from sat_hook.web.api.documented import route
-from sat_hook.web.dependencies import CurrentPerson, PayAgainDep, host_of
+from sat_hook.web.dependencies import CurrentPerson, HostDep, PayAgainDep, service
 from sat_hook.web.downloads import as_download
-from sat_hook.web.host import Host
 from sat_hook.web.uploads import uploaded_by
 
 MAXIMUM_ROWS_NAMED = 100_000
 
 router = APIRouter(tags=["drafts"])
 
-_Host = Annotated[Host, Depends(host_of)]
-
-
-async def _drafts(host: _Host) -> Drafts:
-    return Drafts(host)
-
-
-async def _draft_submissions(host: _Host) -> DraftSubmissions:
-    return DraftSubmissions(host)
-
-
-async def _column_mappings(host: _Host) -> ColumnMappings:
-    return ColumnMappings(host)
-
-
-DraftsDep = Annotated[Drafts, Depends(_drafts)]
-DraftSubmissionsDep = Annotated[DraftSubmissions, Depends(_draft_submissions)]
-ColumnMappingsDep = Annotated[ColumnMappings, Depends(_column_mappings)]
+DraftsDep = Annotated[Drafts, Depends(service(Drafts))]
+DraftSubmissionsDep = Annotated[DraftSubmissions, Depends(service(DraftSubmissions))]
+ColumnMappingsDep = Annotated[ColumnMappings, Depends(service(ColumnMappings))]
 DraftId = Annotated[str, Path(pattern="^D[A-Z2-7]{25}$")]
 Account = Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")]
 Version = Annotated[int, Body(ge=1, description="the version of the draft that the person saw")]
@@ -202,7 +186,7 @@ def submit_draft(
     request: Request,
     person: CurrentPerson,
     submissions: DraftSubmissionsDep,
-    host: _Host,
+    host: HostDep,
     version: Annotated[int, Body(ge=1, embed=True)],
 ) -> dict[str, Any]:
     """Submit the draft's file as a batch, and start its run now or at its time."""
@@ -240,7 +224,7 @@ def delete_mapping(
     **route(Right.SUBMIT, files="text/csv application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 )
 def template(
-    file_format: TemplateFormat, person: CurrentPerson, host: _Host, account: Account = ""
+    file_format: TemplateFormat, person: CurrentPerson, host: HostDep, account: Account = ""
 ) -> Response:
     """Return an empty order file; a workbook has the catalogue's products to choose from."""
     content = order_template(host, file_format, person, account or None)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Query
-from pydantic import Field
 
 from sat_hook.application.listings import USUAL_PAGE
-from sat_hook.application.rights import Right
-from sat_hook.application.settlements import READERS, Settlements
+from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.settlements import (
+    Settlements,
+)
 from sat_hook.domain.settlement_files import MAXIMUM_MAPPING_NAME_CHARACTERS
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.web.api.book_models import (
@@ -22,25 +22,19 @@ from sat_hook.web.api.book_models import (
 )
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Limit, Page
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, host_of
-from sat_hook.web.host import Host
+from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, service
 from sat_hook.web.uploads import uploaded_by
 
 router = APIRouter(prefix="/settlements", tags=["books"])
 
 _Account = Annotated[str, Query(min_length=1, max_length=200)]
-_Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 UploadId = Annotated[str, Path(pattern="^U[A-Z2-7]{25}$")]
 
 
-async def _settlements(host: Annotated[Host, Depends(host_of)]) -> Settlements:
-    return Settlements(host)
+SettlementsDep = Annotated[Settlements, Depends(service(Settlements))]
 
 
-SettlementsDep = Annotated[Settlements, Depends(_settlements)]
-
-
-@router.get("", **route(*READERS))
+@router.get("", **route(*BOOK_READERS))
 def list_files(
     person: CurrentPerson,
     settlements: SettlementsDep,
@@ -54,7 +48,7 @@ def list_files(
     return Page[SettlementFile].model_validate(found)
 
 
-@router.get("/mappings", **route(*READERS))
+@router.get("/mappings", **route(*BOOK_READERS))
 def list_mappings(
     person: CurrentPerson, settlements: SettlementsDep, account: AccountQuery = None
 ) -> Page[KeptMapping]:
@@ -107,7 +101,7 @@ def import_upload(
     upload_id: UploadId,
     person: CurrentPerson,
     settlements: SettlementsDep,
-    day: Annotated[_Day | None, Body(description="where the name has no day")] = None,
+    day: Annotated[BoundedDay | None, Body(description="where the name has no day")] = None,
     replaces: Annotated[bool, Body(description="files of the day with the same orders are replaced")] = False,
 ) -> ImportedFile:
     """Let an upload count for its day from the next close on."""

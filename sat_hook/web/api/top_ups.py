@@ -8,14 +8,17 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sat_hook.application.listings import USUAL_PAGE
-from sat_hook.application.rights import Right
-from sat_hook.application.top_ups import MAXIMUM_RECORDED_AT_ONCE, READERS, NewTopUp, TopUps
+from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.top_ups import (
+    MAXIMUM_RECORDED_AT_ONCE,
+    NewTopUp,
+    TopUps,
+)
 from sat_hook.domain.books_decisions import MAXIMUM_TOP_UP_RUPIAH
 from sat_hook.web.api.book_models import RecordedTopUps, RiseOfAccount, Statement, TopUpPage, offered_of
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Limit, members_of
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, Reason, host_of
-from sat_hook.web.host import Host
+from sat_hook.web.dependencies import AccountQuery, CurrentPerson, Reason, service
 from sat_hook.web.uploads import uploaded_by
 
 router = APIRouter(prefix="/topups", tags=["books"])
@@ -23,11 +26,7 @@ router = APIRouter(prefix="/topups", tags=["books"])
 _Account = Annotated[str, Query(min_length=1, max_length=200)]
 
 
-async def _top_ups(host: Annotated[Host, Depends(host_of)]) -> TopUps:
-    return TopUps(host)
-
-
-TopUpsDep = Annotated[TopUps, Depends(_top_ups)]
+TopUpsDep = Annotated[TopUps, Depends(service(TopUps))]
 
 
 class TopUpToRecord(BaseModel):
@@ -40,7 +39,7 @@ class TopUpToRecord(BaseModel):
     credited_at: AwareDatetime
 
 
-@router.get("", **route(*READERS))
+@router.get("", **route(*BOOK_READERS))
 def list_top_ups(
     person: CurrentPerson,
     top_ups: TopUpsDep,

@@ -24,10 +24,9 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from sat_hook.application.days import READERS as DAY_READERS
 from sat_hook.application.errors import RightMissingError
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.presentation import charts
 from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.error_words import Explained, explained
@@ -79,10 +78,10 @@ NAVIGATION = (
     NavigationItem("/products", _("Products"), (Right.VIEW,)),
     NavigationItem("/accounts", _("Accounts"), (Right.VIEW,)),
     NavigationItem("/notifications", _("Notifications"), (Right.VIEW,)),
-    NavigationItem("/days", _("Days"), DAY_READERS, _("Finance")),
-    NavigationItem("/breaks", _("Breaks"), DAY_READERS, _("Finance")),
-    NavigationItem("/settlements", _("Settlement files"), DAY_READERS, _("Finance")),
-    NavigationItem("/topups", _("Top-ups"), DAY_READERS, _("Finance")),
+    NavigationItem("/days", _("Days"), BOOK_READERS, _("Finance")),
+    NavigationItem("/breaks", _("Breaks"), BOOK_READERS, _("Finance")),
+    NavigationItem("/settlements", _("Settlement files"), BOOK_READERS, _("Finance")),
+    NavigationItem("/topups", _("Top-ups"), BOOK_READERS, _("Finance")),
     NavigationItem("/prices", _("Prices"), (Right.VIEW,), _("Finance")),
     NavigationItem("/audit", _("Log and evidence"), (Right.AUDIT,), _("Audit")),
 )

@@ -13,7 +13,10 @@ import pytest
 
 from sat_hook.application.break_evidence import BreakEvidenceReader
 from sat_hook.application.break_rows import BreakAct, BreakQuery, BreakSort, ChosenBreaks
-from sat_hook.application.breaks import MAXIMUM_FILE_BYTES, READERS, Breaks
+from sat_hook.application.breaks import (
+    MAXIMUM_FILE_BYTES,
+    Breaks,
+)
 from sat_hook.application.errors import (
     BreakNotFoundError,
     BreaksChangedError,
@@ -22,7 +25,7 @@ from sat_hook.application.errors import (
     RightMissingError,
 )
 from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.commands.errors import OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain.books_commands import AssignBreaks, DecideBreaks, RecordClose
 from sat_hook.domain.books_events import BookedBreak, BreakCommented, BreaksRecorded, DayClosed
@@ -235,7 +238,7 @@ def test_everything_needs_its_right(closed: Planted) -> None:
     for act in acts:
         with pytest.raises(RightMissingError):
             act(AUDITOR)
-    assert {*READERS} == {Right.FINANCE, Right.SIGN_OFF, Right.AUDIT}
+    assert {*BOOK_READERS} == {Right.FINANCE, Right.SIGN_OFF, Right.AUDIT}
 
 
 def test_evidence_stands_side_by_side(closed: Planted) -> None:
