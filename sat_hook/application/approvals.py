@@ -23,12 +23,12 @@ from sat_hook.application.approval_questions import (
     WaitingApproval,
 )
 from sat_hook.application.batch_standing import awaits_approval
+from sat_hook.application.clocks import handler_on
 from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.commands.reasons import checked_reason
@@ -56,7 +56,6 @@ from sat_hook.pipeline.errors import (
 )
 from sat_hook.store.approvals import ApprovalStore, ProductAsked
 from sat_hook.store.batch_lists import BatchFilter, BatchLists, FoundBatch
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.log import last_events
 from sat_hook.store.order_lists import OrderFilter, OrderLists, OrderSort
 from sat_hook.store.prices import PriceHistory
@@ -322,7 +321,7 @@ class Approvals:
 
     def _handler(self) -> CommandHandler:
         store = self.installation.store()
-        return CommandHandler(store, shared_clock(store, SystemClock()))
+        return handler_on(store)
 
 
 def _shown(batch: Batch, terms_digest: str) -> ApprovalTerms:

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.errors import StartRefusedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy
 from sat_hook.domain.decision import Record
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.postgres import PostgresEventStore
 
 
@@ -79,7 +78,7 @@ class BatchStarts:
         person.require(Right.SUBMIT)
         first = _first_of(batch_id, runs)
         store = self.installation.store()
-        batch, clock = load_batch(store, batch_id), shared_clock(store, SystemClock())
+        batch, clock = load_batch(store, batch_id), clock_on(store)
         conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch)}
         now = clock.now()
         if first is not None and not first.state.is_final and first.run_after > now:
@@ -127,7 +126,7 @@ class BatchStarts:
         """
         person.require(Right.SUBMIT)
         run = _first_of(batch_id, runs)
-        now = shared_clock(self.installation.store(), SystemClock()).now()
+        now = clock_on(self.installation.store()).now()
         if run is None or run.state.is_final or run.run_after <= now:
             found = "no run" if run is None else f"a run that is {run.state}"
             raise StartRefusedError(f"batch {batch_id}: found {found}; expected one that begins later")

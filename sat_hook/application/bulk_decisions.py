@@ -12,20 +12,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.decision_acts import RIGHTS, ActOnOrders, BulkAct, Undone
 from sat_hook.application.decision_worker import DecisionWorker
 from sat_hook.application.errors import DecisionNotFoundError, SelectionChangedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.guards import amount_of
 from sat_hook.domain.identity import decision_id_of
 from sat_hook.domain.order import Order
 from sat_hook.store.bulk_decisions import BulkDecisionStore, ShownOrder, StoredDecision
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.order_lists import OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 100_000
@@ -136,7 +135,7 @@ class BulkDecisions:
             raise SelectionChangedError(
                 f"the chosen orders have changed since they were shown (now {len(shown)}); look at them again"
             )
-        now = shared_clock(self.installation.store(), SystemClock()).now()
+        now = clock_on(self.installation.store()).now()
         decision_id = self._decisions.add(
             decision_id_of(person.name, digest, now.isoformat()), act, reason, person.name, digest, shown
         )

@@ -9,11 +9,11 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
-from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
 from sat_hook.domain.books_events import BreakDecided
 from sat_hook.domain.business_day import BusinessDay, midnight
@@ -22,7 +22,6 @@ from sat_hook.domain.people import user_named
 from sat_hook.reconciliation.deposit_match import look_near
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.books import DayStore
-from sat_hook.store.clock import shared_clock
 
 MAXIMUM_CLOSINGS = 50
 """Runs that people may start to close one day."""
@@ -177,7 +176,7 @@ class Days:
         account = self.installation.accounts.account_of(named)
         books, recorded = self._books(account, first, last)
         in_flight = DayStore(store.database).in_flight_by_day(account, cut_off_of(books, last))
-        now = shared_clock(store, SystemClock()).now()
+        now = clock_on(store).now()
         begun = _first_day(books, in_flight)
         days = [first + number * _ONE_DAY for number in range((last - first).days + 1)]
         shown = [books.closes[day] for day in days if day in books.closes]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sat_hook.application.clocks import handler_on
 from sat_hook.application.decisions import OwnBatches
 from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.handler import CommandHandler, CommandResult, OrderCommandResult
+from sat_hook.commands.handler import CommandResult, OrderCommandResult
 from sat_hook.domain.decision import Refusal
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance
@@ -22,7 +22,6 @@ from sat_hook.pipeline.held_orders import HeldDecision, decide_held_orders, held
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.overrides import Resolution, ask_about, resolve_orders, resolving_command
 from sat_hook.pipeline.withdrawal import withdraw_orders
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 
@@ -80,7 +79,7 @@ class ActOnOrders:
         self._store = store
         self._limits = limits
         self._own = OwnBatches(store, user)
-        self._handler = CommandHandler(store, shared_clock(store, SystemClock()))
+        self._handler = handler_on(store)
 
     def refusal(self, request_id: str, order: Order | None) -> Undone | None:
         """Why the order would not be decided now; None when it would. Changes nothing."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sat_hook.application.clocks import clock_on, handler_on
 from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import Order
 from sat_hook.domain.people import is_same_person
@@ -23,7 +23,6 @@ from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision, HeldReport
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.pipeline.withdrawal import WithdrawalReport
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.event_store import EventStore
 
 
@@ -158,14 +157,14 @@ class Decisions:
             batch_id,
             reason=reason,
             provenance=person.by("deliver"),
-            clock=shared_clock(store, SystemClock()),
+            clock=clock_on(store),
             file_format=file_format,
             spool=self.installation.submissions(),
         )
 
     def _handler(self) -> CommandHandler:
         store = self.installation.store()
-        return CommandHandler(store, shared_clock(store, SystemClock()))
+        return handler_on(store)
 
     def _sending_state(self, account: str, *, is_paused: bool) -> SendingState:
         return SendingState(account, is_paused, self.installation.store().unsent_of_account(account))

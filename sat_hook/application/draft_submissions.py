@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sat_hook.application.batch_starts import BatchStarts, RunPolicies
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.draft_views import DraftView, by_parts, state_of, summary_of
 from sat_hook.application.drafts import Drafts, reading
 from sat_hook.application.errors import DraftChangedError, DraftRefusedError
@@ -16,14 +17,12 @@ from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.submissions import OrderUpload, Submissions
-from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchPaysAgain, BatchStartPlanned, Preparation
 from sat_hook.pipeline.draft import Draft, DraftOptions
 from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_sheet import SheetRow
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.order_drafts import OrderDrafts, StoredDraft
 
 LONGEST_WAIT_DAYS = 30
@@ -95,7 +94,7 @@ class DraftSubmissions:
         submitted = submit_file(
             store,
             installation.submissions(),
-            shared_clock(store, SystemClock()),
+            clock_on(store),
             account=draft.account,
             reference=options.reference,
             file_name=draft.file_name,
@@ -129,7 +128,7 @@ class DraftSubmissions:
     def _check_start(self, start_at: datetime | None) -> None:
         if start_at is None:
             return
-        now = shared_clock(self.installation.store(), SystemClock()).now()
+        now = clock_on(self.installation.store()).now()
         if not now < start_at <= now + timedelta(days=LONGEST_WAIT_DAYS):
             raise DraftRefusedError(
                 "bad_start",

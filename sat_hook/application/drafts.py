@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_views import (
     DraftPage,
@@ -22,7 +23,6 @@ from sat_hook.application.errors import DraftChangedError, DraftNotFoundError, D
 from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.bad_rows import bad_rows_csv
 from sat_hook.pipeline.draft import Draft, PaysAgain, change_of, draft_of
@@ -30,7 +30,6 @@ from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetRow
 from sat_hook.pipeline.row_findings import Light, RowFinding
 from sat_hook.pipeline.sheet_reading import PASTED_NAME, read_pasted, read_sheet
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.order_drafts import OrderDrafts, StoredDraft
 
 MAXIMUM_DRAFTS = 20
@@ -244,7 +243,7 @@ class Drafts:
         return OrderDrafts(self.installation.store().database)
 
     def _now(self) -> datetime:
-        return shared_clock(self.installation.store(), SystemClock()).now()
+        return clock_on(self.installation.store()).now()
 
     def _account(self, named: str) -> str:
         return names_of(self.installation.accounts, named).account

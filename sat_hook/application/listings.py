@@ -29,6 +29,7 @@ from sat_hook.application.batch_standing import (
     awaits_approval,
     row_of,
 )
+from sat_hook.application.clocks import clock_on, handler_on
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
@@ -38,7 +39,7 @@ from sat_hook.application.rights import Right
 from sat_hook.application.runs import Runs
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
-from sat_hook.commands.handler import CommandHandler, standing_of
+from sat_hook.commands.handler import standing_of
 from sat_hook.domain.account import RecordSearch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.event_record import StreamId, StreamKind
@@ -51,7 +52,6 @@ from sat_hook.store.account_lists import AccountLists, FoundProduct
 from sat_hook.store.alerts import AlertBook, ToldAlert
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, BatchPlace, FoundBatch
 from sat_hook.store.callbacks import PostgresCallbackInbox
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.database import Database
 from sat_hook.store.order_lists import (
     MAXIMUM_COUNTED,
@@ -329,7 +329,7 @@ class Listings:
         """How the rechecks of ended orders stand, by account and day, for the last days."""
         person.require(Right.VIEW)
         events = self.installation.store()
-        now = shared_clock(events, SystemClock()).now()
+        now = clock_on(events).now()
         return PostgresRecheckSchedule(events.database).counts(now, now - timedelta(days=days))
 
     def prices(self, account: str, code: str, person: Person) -> list[PricePeriod]:
@@ -347,7 +347,7 @@ class Listings:
         else:
             searched = AccountLists(self._database).accounts() if which.account is None else [which.account]
         events = self.installation.store()
-        handler = CommandHandler(events, shared_clock(events, SystemClock()))
+        handler = handler_on(events)
         search = RecordSearch(masked_number(which.client_number), min(found.count, MAXIMUM_COUNTED))
         for account in searched:
             handler.apply_to_account(account, search, person.by("search"))

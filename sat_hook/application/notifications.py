@@ -6,12 +6,12 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Channel, Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.aggregates import USERS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
@@ -20,7 +20,6 @@ from sat_hook.domain.console_users import AcknowledgeAlerts
 from sat_hook.domain.errors import NotificationRefusedError
 from sat_hook.domain.identity import user_id_of
 from sat_hook.domain.notifications import Choice, checked_address
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.notifications import LAST_ALERT, AlertSeen, NotificationBook
 
 ACKNOWLEDGING = (Right.DECIDE, Right.PAUSE, Right.FINANCE, Right.AUDIT)
@@ -76,7 +75,7 @@ class Notifications:
                 f"alerts: found {len(named)}; expected 1 to {MAXIMUM_ACKNOWLEDGED}"
             )
         store = self.installation.store()
-        clock = shared_clock(store, SystemClock())
+        clock = clock_on(store)
         command = AcknowledgeAlerts(tuple(named), checked_reason(reason))
         CommandHandler(store, clock).apply_to(
             USERS, user_id_of(person.name), command, person.by("acknowledge")

@@ -8,18 +8,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sat_hook.application.clocks import handler_on
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.commands.handler import load_batch
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport
 from sat_hook.pipeline.delivery import delimiter_of
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.presentation.text_tables import TextTable
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 50_000
@@ -117,7 +116,7 @@ class OrderExports:
 def record_export(installation: Installation, exported: OrdersExported, person: Person) -> None:
     """Record that a person takes orders of an account as a file."""
     store = installation.store()
-    handler = CommandHandler(store, shared_clock(store, SystemClock()))
+    handler = handler_on(store)
     handler.apply_to_account(exported.account, RecordExport(exported), person.by("export"))
 
 

@@ -6,14 +6,12 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from sat_hook.application.clocks import handler_on
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.aggregates import USERS
-from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.console_users import SignIn
 from sat_hook.domain.identity import user_id_of
-from sat_hook.store.clock import shared_clock
 
 MAXIMUM_SESSIONS = 10_000
 """Sessions that a process remembers; an older one is looked up in the log once more."""
@@ -56,7 +54,7 @@ class SignIns:
         if not session or not person.name or self.seen.has(person.name, session):
             return
         store = self.installation.store()
-        handler = CommandHandler(store, shared_clock(store, SystemClock()))
+        handler = handler_on(store)
         command = SignIn(person.name, session)
         handler.apply_to(USERS, user_id_of(person.name), command, person.by("sign-in"))
         self.seen.add(person.name, session)

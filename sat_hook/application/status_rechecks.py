@@ -5,19 +5,17 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 
+from sat_hook.application.clocks import handler_on
 from sat_hook.application.errors import RecheckRefusedError, WrongAccountError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import ask_about
 from sat_hook.protocol.outcomes import StatusVerdict
-from sat_hook.store.clock import shared_clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class StatusRechecks:
         person.require(Right.SUBMIT, Right.DECIDE)
         reason = checked_reason(reason) if reason else ""
         store = self.installation.store()
-        handler = CommandHandler(store, shared_clock(store, SystemClock()))
+        handler = handler_on(store)
         before = handler.orders_before_asking([request_id]).get(request_id)
         if before is None:
             raise OrderNotFoundError(f"order: found no {request_id}")

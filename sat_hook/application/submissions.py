@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.installation import AccountNames, Installation, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
@@ -18,7 +19,6 @@ from sat_hook.pipeline.funding import observation_of
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.protocol.calls import account_call
-from sat_hook.store.clock import shared_clock
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
 
@@ -55,7 +55,7 @@ class Submissions:
         submitted = submit_file(
             store,
             self.installation.submissions(),
-            shared_clock(store, SystemClock()),
+            clock_on(store),
             account=names.account,
             reference=upload.reference,
             file_name=upload.file_name,
