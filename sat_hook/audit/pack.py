@@ -23,12 +23,15 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.actions import ACTION_COLUMNS, TYPES, TYPES_OF_OTHER_TABLES, ActionKind, action_cells
 from sat_hook.audit.checkpoints import is_signed
+from sat_hook.audit.cover import NAME as COVER
+from sat_hook.audit.cover import LastVerification, last_verification, render_cover
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.domain.checkpoint import CheckpointText
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.event_record import RecordedEvent, utc_text
 from sat_hook.domain.export import Export
 from sat_hook.domain.masking import masked_data, masked_words
+from sat_hook.domain.verifications import LogVerified
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.database import Database, OneTransaction
@@ -52,6 +55,7 @@ ALWAYS_VERIFIABLE = (
     "that the versions of every stream follow each other",
     "that the tables show events of the pack as they are, and whatever people did is in one of them",
     "that the signed statuses are those that the events name, and all of them",
+    "that the cover says what the manifest says, and names the digest of every other file",
     "with a copy of the published checkpoints: that no other one has anything of the period",
 )
 UNMASKED_VERIFIABLE = (
@@ -120,6 +124,8 @@ class PackWriter:
         self._signer = signer
         self._files: list[_File] = []
         self._masked_events = 0
+        self._checkpoint_keys: set[str] = set()
+        self._verification: LastVerification | None = None
 
     def write(self, path: Path) -> PackWritten:
         """Write the pack to ``path``, from one snapshot.
@@ -140,6 +146,7 @@ class PackWriter:
                 self._actions(pack, kind, connection, covered)
             for name in PACK_TABLES:
                 self._lines(pack, f"{name}.jsonl", self._rows(connection, name, covered))
+            self._plain(pack, COVER, self._cover(self._manifest(covered, events.rows)))
             self._seal(pack, self._manifest(covered, events.rows))
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -169,12 +176,15 @@ class PackWriter:
         stored = CheckpointTable(OneTransaction(connection))
         for kept in stored.each(covered.first_checkpoint, covered.last_checkpoint):
             if self._keys is None or is_signed(kept, self._keys):
+                self._checkpoint_keys.add(kept.key_id)
                 yield asdict(kept)
 
     def _events(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
         for recorded in _events_of(connection, covered):
             data, is_masked = self._shown(recorded.data)
             self._masked_events += is_masked
+            if recorded.type_name == LogVerified.__name__:
+                self._verification = last_verification(recorded)
             yield {
                 "position": recorded.position,
                 "stream": str(recorded.stream),
@@ -189,6 +199,14 @@ class PackWriter:
                 "digest": recorded.digest,
                 **({"masked": True} if is_masked else {}),
             }
+
+    def _cover(self, manifest: dict[str, Any]) -> bytes:
+        return render_cover(
+            manifest,
+            checkpoint_keys=sorted(self._checkpoint_keys),
+            sealed_by=self._signer.key_id,
+            verification=self._verification,
+        )
 
     def _actions(
         self, pack: zipfile.ZipFile, kind: ActionKind, connection: Connection, covered: _Range | None
@@ -316,8 +334,10 @@ another way than this file:
 
     python verify.py --key audit_public.pem PACK.zip
 
+Read cover.html first, in a browser: who asked for this and why, what is in it, and how far it proves that.
 With --published FOLDER (a copy of the place where checkpoints are published) it is compared with that, too.
 
+cover.html             a summary to be read or printed, in Indonesian and English
 events.jsonl           the log: whole checkpoints, so a little more than the period
 checkpoints.jsonl      signed and chained checkpoints over these events
 actions.csv, approvals.csv, overrides.csv, reconciliations.csv, deliveries.csv, exports.csv

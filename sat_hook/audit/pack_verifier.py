@@ -29,13 +29,14 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
+from html.parser import HTMLParser
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 FORMAT = "sat-evidence-pack-1"
 CHECKPOINT_FORMAT = "sat-checkpoint-1"
-MANIFEST, SEAL = "manifest.json", "manifest.sig.json"
+MANIFEST, SEAL, COVER = "manifest.json", "manifest.sig.json", "cover.html"
 STATUSES, CALLBACKS = "signed_statuses.jsonl", "callbacks.jsonl"
 LARGEST_MANIFEST_BYTES = 1 << 24
 LARGEST_LINE_BYTES = 1 << 26
@@ -54,6 +55,10 @@ ALWAYS = (
     "the versions of every stream follow each other",
     "the tables (*.csv) show events of the pack as they are, and whatever people did is in one of them",
     "signed_statuses.jsonl lists the signed texts that events name: no other, none left out",
+)
+COVERED = (
+    "cover.html says what the manifest and the events say: who asked and why, the period, counts, "
+    "checkpoints, keys, the last verification, and the digest of every other file"
 )
 UNMASKED = (
     "the text, actor, cause and time of every event are those that its digest was made of",
@@ -389,6 +394,33 @@ class Merkle:
         return root.hex()
 
 
+class CoverFacts(HTMLParser):
+    """The facts of a cover: the texts of its ``data`` elements by class and value."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.facts: dict[tuple[str, str], set[str]] = {}
+        self.inside: tuple[str, str] | None = None
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "data":
+            given = dict(attrs)
+            self.inside, self.text = (given.get("class") or "", given.get("value") or ""), ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "data" and self.inside is not None:
+            name = self.inside[0]
+            told = re.sub(r"[.,\s]", "", self.text) if name in COUNTS else self.text
+            self.facts.setdefault(self.inside, set()).add(told)
+            self.inside = None
+
+
 class Verification:
     """One pack under verification; every problem is printed as it is found."""
 
@@ -401,6 +433,8 @@ class Verification:
         self.problems = 0
         self.files: dict[str, Any] = {}
         self.named: set[bytes] = set()
+        self.sealed_by = ""
+        self.verified: tuple[int, Any] | None = None
 
     def run(self) -> dict[str, Any]:
         """Verify everything; returns the manifest."""
@@ -414,12 +448,20 @@ class Verification:
         self.check_statuses()
         self.check_callbacks()
         for name in self.files:
-            if name not in ("checkpoints.jsonl", "events.jsonl", STATUSES, CALLBACKS) and not is_table(name):
+            read = ("checkpoints.jsonl", "events.jsonl", STATUSES, CALLBACKS, COVER)
+            if name not in read and not is_table(name):
                 for _ in self.lines(name):
                     pass
+        if self.has_cover:
+            self.check_cover(manifest, checkpoints)
         if self.published is not None:
             self.check_published(manifest, checkpoints, self.published)
         return manifest
+
+    @property
+    def has_cover(self) -> bool:
+        """Packs of earlier releases have none."""
+        return COVER in self.files
 
     def wrong(self, where: str, found: str) -> None:
         self.problems += 1
@@ -433,7 +475,7 @@ class Verification:
             content, seal = self.pack.read(MANIFEST), json.loads(self.pack.read(SEAL))
             manifest: dict[str, Any] = json.loads(content)
             trouble = self.keys.trouble(content, seal["signature"], seal["key_id"])
-            known = manifest.get("format")
+            known, self.sealed_by = manifest.get("format"), seal["key_id"]
         except (*UNREADABLE, *NONSENSE) as error:
             raise CannotVerify(f"no manifest that can be read ({type(error).__name__})") from None
         if trouble:
@@ -559,6 +601,8 @@ class Verification:
                         where, f"version {event['version']} of {event['stream']} stands after version {known}"
                     )
                 versions[event["stream"]] = event["version"]
+                if event["type"] == "LogVerified":
+                    self.verified = position, json.loads(event["data"])
                 if '"evidence_digest"' in event["data"]:
                     named = json.loads(event["data"]).get("evidence_digest")
                     self.named |= {bytes.fromhex(named)} if named is not None else set()
@@ -633,6 +677,35 @@ class Verification:
             named = ", ".join(sorted(digest.hex() for digest in missing)[:NAMED_AT_MOST])
             self.wrong(STATUSES, f"{len(missing)} digests that events name are not here: {named}")
 
+    def check_cover(self, manifest: dict[str, Any], checkpoints: list[dict[str, Any]]) -> None:
+        """Every fact on the cover is the manifest's, or one that was found in the pack."""
+        if self.files[COVER]["size_bytes"] > LARGEST_MANIFEST_BYTES:
+            self.wrong(COVER, f"larger than {LARGEST_MANIFEST_BYTES} bytes")
+            return
+        try:
+            told = CoverFacts(b"".join(self.lines(COVER)).decode("utf-8")).facts
+            expected = {(name, ""): str(manifest[name]) for name in COVER_FACTS}
+            if manifest["covered"] is not None:
+                expected |= {(name, ""): str(manifest["covered"][name]) for name in COVER_RANGE}
+                expected["masked_events", ""] = str(manifest["masked_events"])
+            ids = {checkpoint["kept"]["key_id"] for checkpoint in checkpoints}
+            expected |= {("checkpoint_key", key_id): key_id for key_id in ids}
+            expected["sealed_by", self.sealed_by] = self.sealed_by
+            if self.verified is not None:
+                position, verified = self.verified
+                expected["verification", ""] = str(position)
+                expected["verified_position", ""] = str(verified["closed_position"])
+                expected |= {("verified_with", key_id): key_id for key_id in verified["key_ids"]}
+        except NONSENSE:
+            self.wrong(COVER, "cannot be compared with the manifest")
+            return
+        expected |= {("digest", name): file["sha256"] for name, file in self.files.items() if name != COVER}
+        for name, key in sorted(told.keys() | expected.keys()):
+            texts, right = told.get((name, key), set()), expected.get((name, key))
+            if texts != {right}:
+                shown, subject = ", ".join(sorted(texts)) or "nothing", f"{name} {key}".strip()
+                self.wrong(COVER, f"says {shown} as {subject}; expected {right or 'nothing'}")
+
     def check_callbacks(self) -> None:
         for line, _, body, signature in self.bodies(CALLBACKS):
             if self.statuses is not None and self.statuses.keys.signer_of(body or b"", signature) is None:
@@ -687,6 +760,13 @@ class Verification:
         elif is_of_period:
             self.wrong(f"checkpoint {text['number']}", "holds something of the period and is left out")
 
+
+COVER_RANGE = ("first_checkpoint", "last_checkpoint", "first_position", "last_position")
+COVER_FACTS = (
+    "requested_by", "requested_at", "reason", "recorded_from", "recorded_before", "export_id", "events",
+)  # fmt: skip
+COUNTS = (*COVER_RANGE, "events", "masked_events", "verification", "verified_position")
+"""Facts that are numbers, with the marks of a language between their thousands."""
 
 FORMULA = r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 AT_THE_BEGIN = re.compile(rf"""\A'(?='*(?:[\t\r\n]|[\s"]*{FORMULA}))""")
@@ -825,7 +905,8 @@ def verdict(options: argparse.Namespace) -> int:
     kind = UNMASKED if manifest["with_personal_data"] else MASKED
     signed = verification.statuses is not None
     published = options.published is not None
-    for sentence in (*ALWAYS, *kind, *(SIGNED if signed else ()), *(PUBLISHED if published else ())):
+    cover = (COVERED,) if verification.has_cover else ()
+    for sentence in (*ALWAYS, *cover, *kind, *(SIGNED if signed else ()), *(PUBLISHED if published else ())):
         print(f"- {sentence}")
     print("Not verified:")
     unsigned = () if signed else (NOT_SIGNED,)

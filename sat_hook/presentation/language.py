@@ -21,7 +21,7 @@ from babel.numbers import format_decimal
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.rupiah import NO_BREAK
 
-PACKAGES = ("sat_hook.web.console", "sat_hook.reconciliation")
+PACKAGES = ("sat_hook.web.console", "sat_hook.reconciliation", "sat_hook.audit")
 """The packages with translations."""
 
 
@@ -31,6 +31,8 @@ class Language(StrEnum):
     INDONESIAN = "id"
     ENGLISH = "en"
 
+
+OWN_NAMES: Mapping[Language, str] = {Language.INDONESIAN: "Bahasa Indonesia", Language.ENGLISH: "English"}
 
 _UNITS: Mapping[Language, Mapping[int, str]] = {
     Language.INDONESIAN: {10**12: "T", 10**9: "M", 10**6: "jt"},

@@ -13,6 +13,7 @@ from sat_hook.application.errors import RunsError
 from sat_hook.application.evidence_packs import EvidencePacks, PackRow
 from sat_hook.application.runs import Run, Runs
 from sat_hook.audit.actions import ACCESS_TYPES
+from sat_hook.audit.cover import CONTENTS, SEALED, VERIFY_PACK
 from sat_hook.audit.errors import ExportRefusedError
 from sat_hook.audit.exports import MAXIMUM_PERIOD_DAYS
 from sat_hook.commands.errors import ReasonRefusedError
@@ -32,7 +33,6 @@ from sat_hook.web.downloads import as_download, parts_of
 router = APIRouter(prefix="/audit")
 
 VERIFY_LOG = "sat log verify --public-key audit_public.pem --published URI"
-VERIFY_PACK = "python verify.py --key audit_public.pem %s.zip"
 
 
 @router.get("/verification")
@@ -109,6 +109,7 @@ def pack(export_id: ExportId, site: SiteDep, packs: EvidencePacksDep, runs: Runs
         run=_run_of(row, site, packs, runs),
         may_take=row.is_for(site.person),
         command=VERIFY_PACK % export_id,
+        contents=(SEALED, *CONTENTS),
     )
 
 

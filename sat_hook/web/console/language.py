@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from starlette.requests import Request
 
-from sat_hook.presentation.language import Language, Wording, catalogs_of, marked
+from sat_hook.presentation.language import OWN_NAMES, Language, Wording, catalogs_of, marked
 
 __all__ = ["COOKIE", "OWN_NAMES", "Language", "Wording", "catalogs_of", "marked", "wording_of"]
 
 COOKIE = "sat_language"
-
-OWN_NAMES: Mapping[Language, str] = {Language.INDONESIAN: "Bahasa Indonesia", Language.ENGLISH: "English"}
 
 
 def wording_of(request: Request) -> Wording:

@@ -17,12 +17,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sat_hook.audit import checkpoints
+from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.errors import ExportNotFoundError, ExportRefusedError
 from sat_hook.audit.exports import hand_out, load_export, record_written, request_export
-from sat_hook.audit.keys import AuditSigner, new_audit_key
+from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
+from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.rebuild import compare_projections
 from sat_hook.commands.errors import OverrideRefusedError
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import ExportWritten
 from sat_hook.store.database import Database
@@ -201,6 +204,60 @@ def test_whatever_is_altered_is_found(
     found = desk.verify(altered)
     assert found.returncode == 1, found.stderr
     assert says in found.stdout
+
+
+def test_the_cover_is_read_by_people_and_by_the_verifier(desk: Desk) -> None:
+    """Both languages name who asked, why, the last verification and every digest; nothing in it runs."""
+    whole = Trust(AuditVerifier([desk.notary.signer.public_key_pem()]))
+    with closing(Database(desk.notary.database.owner_dsn)) as owner:
+        verified = verify_log(owner, Found(), whole)
+    handler = CommandHandler(desk.store, desk.notary.clock)
+    record_verification(handler, verified, whole, desk.notary.clock.now(), BY_TASK, is_everything=True)
+    pack, _ = desk.write(desk.ask(personal=True, reason='for <script>alert(1)</script> & "us"'))
+    with zipfile.ZipFile(pack) as opened:
+        cover = opened.read("cover.html").decode()
+        named = {file["name"]: file["sha256"] for file in json.loads(opened.read("manifest.json"))["files"]}
+    assert "<script" not in cover
+    del named["cover.html"]
+    assert [cover.count(f'value="{name}">{digest}<') for name, digest in named.items()] == [2] * len(named)
+    assert "Diminta oleh" in cover
+    assert "Asked for by" in cover
+    assert "No problem was found." in cover
+    for role in ("checkpoint_key", "sealed_by", "verified_with"):
+        assert cover.count(f'<data class="{role}" value="{desk.notary.signer.key_id}">') == 2
+    found = desk.verify(pack)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "cover.html says what the manifest and the events say" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b">user:alice<", b">user:bob<", "says user:bob as requested_by; expected user:alice"),
+        (b">an exercise<", b"><", "says nothing as reason; expected an exercise"),
+        (b'class="digest" value="verify.py">', b'class="digest" value="verify.py">0', "as digest verify.py"),
+        (b'<data class="digest" value="events.jsonl">', b"<data>", "says nothing as digest events.jsonl"),
+        (b'class="events" value="">', b'class="events" value="">1', "as events; expected"),
+        (b'<data class="sealed_by"', b'<data class="checkpoint_key"', "says nothing as sealed_by"),
+        (b"</h1>", b'</h1><data class="reason" value="">all is well</data>', "says all is well, an exercise"),
+    ],
+)
+def test_a_cover_that_says_something_else_is_found(desk: Desk, old: bytes, new: bytes, says: str) -> None:
+    """Even when the owner of the audit key signs it."""
+    pack, _ = desk.write(desk.ask(personal=True, reason="an exercise"))
+    signer = desk.notary.signer
+    altered = rewritten(pack, "cover.html", lambda content: content.replace(old, new), signer)
+    found = desk.verify(altered)
+    assert found.returncode == 1, found.stderr
+    assert says in found.stdout
+
+
+def test_a_pack_of_an_earlier_release_has_no_cover(desk: Desk) -> None:
+    """It is whole all the same, and no cover is said to be verified."""
+    pack, _ = desk.write(desk.ask())
+    found = desk.verify(rewritten(pack, "cover.html", lambda _: None, desk.notary.signer))
+    assert found.returncode == 0, found.stdout
+    assert "cover.html" not in found.stdout
 
 
 def test_a_file_that_is_not_in_the_manifest_is_found(desk: Desk) -> None:
