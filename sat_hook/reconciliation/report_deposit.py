@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -186,14 +187,20 @@ class DepositSections(SectionMaker):
         rows = tuple(
             (
                 Cell(say(report_words.CONTROLS.get(control.name, control.name))),
-                Cell(control.in_the_log),
-                Cell(control.in_the_report),
+                Cell(self._control(control.in_the_log)),
+                Cell(self._control(control.in_the_report)),
                 Cell(say(_("yes") if control.agrees else _("no")), tone="" if control.agrees else "bad"),
             )
             for control in self.figures.controls
         )
         headings = tuple(Heading(say(word)) for word in words)
         return Section("controls", say(_("Control totals, counted twice")), tables=(Table(headings, rows),))
+
+    def _control(self, total: str) -> str:
+        """A total in this language: a number, a digest (15 hexadecimal digits without a comma), or none."""
+        if re.fullmatch("-?[0-9]{1,3}(,[0-9]{3})*", total):
+            return self.wording.number(int(total.replace(",", "")))
+        return self.say(_("none")) if total == "none" else total
 
     def settlement_files(self) -> Section:
         say = self.say

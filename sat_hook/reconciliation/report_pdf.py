@@ -1,18 +1,20 @@
 """The report of a closed day as a PDF on A4: the sections of the page, ids on every sheet, a signature block.
 
-Its letters are those of the PDF's own fonts (Latin-1). Others are shown as a question mark; the CSV and the
-workbook have them. The same day and version give the same bytes.
+Its letters are those of DejaVu Sans (Latin, Greek, Cyrillic and more); only the used ones are inside. A box
+stands for any other letter; the CSV and the workbook have them all. The same day and version give the same
+bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Sequence
+from importlib.resources import as_file, files
 from xml.etree import ElementTree
 
 from fpdf import FPDF
 from fpdf.enums import TableBordersLayout
-from fpdf.fonts import FontFace
-from markupsafe import Markup
+from fpdf.fonts import FontFace, TTFFont
 
 from sat_hook.domain.books_events import DayCertified, DayClosed, DayPrepared
 from sat_hook.presentation.charts import COLOURS, WIDTH
@@ -24,15 +26,20 @@ from sat_hook.reconciliation.report_parts import Chart, Section, Table, person_o
 from sat_hook.reconciliation.report_sections import sections_of
 from sat_hook.reconciliation.versions import Version
 
-_FONT = "Helvetica"
+FONTS = {"": "DejaVuSansCondensed.ttf", "B": "DejaVuSansCondensed-Bold.ttf"}
+"""The files of the fonts by style, in ``sat_hook/presentation/fonts``."""
+MISSING = "\N{WHITE SQUARE}"
+"""Stands for a letter that the fonts lack."""
+
+_FONT = "Sans"
 _MARGIN = 15.0
 _POINTS_A_MILLIMETRE = 72 / 25.4
 _INK, _INK_2, _LINE = (11, 11, 11), (82, 81, 78), (200, 199, 194)
 _BAD = (179, 38, 30)
-_REPLACED = str.maketrans({"−": "-", "–": "-", "…": "...", "→": "->", "’": "'", "\u00a0": " "})
-_NARROW_SHARE = 1.0
-_WIDE_SHARE = 2.6
-"""The width of a column of text, if one of figures is 1."""
+_CELL_SIZE = 8
+_CELL_PADDING = (0.8, 1.6, 0.8, 1.6)
+_SHORT_TEXT, _WIDEST_TEXT = 32.0, 70.0
+"""Millimetres: a text of a table up to the first is not wrapped, one above the second always."""
 
 
 class _Paper(FPDF):
@@ -40,18 +47,39 @@ class _Paper(FPDF):
 
     def __init__(self, ids: str, pages: str) -> None:
         super().__init__(format="A4")
+        for style, name in FONTS.items():
+            with as_file(files("sat_hook.presentation").joinpath("fonts", name)) as file:
+                self.add_font(_FONT, style, file)
+        font = self.fonts[_FONT.lower()]
+        assert isinstance(font, TTFFont)
+        self._letters = font.cmap
         self._ids = ids
         self._pages = pages
         self.set_margins(_MARGIN, _MARGIN)
         self.set_auto_page_break(auto=True, margin=_MARGIN + 5)
         self.alias_nb_pages()
 
+    def shown(self, text: str) -> str:
+        """A text in letters of the fonts. Those written from right to left would be in the wrong order."""
+        return "".join(
+            letter if letter == "\n" or self._has(letter) else MISSING
+            for letter in unicodedata.normalize("NFC", str(text))
+            if not _is_unseen(letter)
+        )
+
+    def width_of(self, text: str) -> float:
+        """The width of a text in millimetres, in the font that is set."""
+        return float(self.get_string_width(self.shown(text)))
+
+    def _has(self, letter: str) -> bool:
+        return ord(letter) in self._letters and unicodedata.bidirectional(letter) not in ("R", "AL", "AN")
+
     def footer(self) -> None:
         """Ids on the left, the number of the page on the right."""
         self.set_y(-_MARGIN)
         self.set_font(_FONT, size=7)
         self.set_text_color(*_INK_2)
-        self.cell(self.epw - 30, 4, self._ids)
+        self.cell(self.epw - 30, 4, self.shown(self._ids))
         self.cell(30, 4, f"{self._pages} {self.page_no()} / {{nb}}", align="R")
 
 
@@ -63,15 +91,14 @@ def render_pdf(figures: DayFigures, versions: Sequence[Version], language: Langu
     wording = Wording(language)
     say = wording.text
     title = say(_("Reconciliation of %(day)s")) % {"day": wording.day(figures.day)}
-    paper = _Paper(_latin(_ids_of(figures, versions, wording)), say(_("Page")))
-    paper.set_title(_latin(f"{title}, {figures.account}"))
+    paper = _Paper(_ids_of(figures, versions, wording), say(_("Page")))
+    paper.set_title(f"{title}, {figures.account}")
     paper.set_lang(language.value)
     paper.set_creation_date(versions[-1].at if versions else figures.business_day.closes_at)
     paper.add_page()
     _line(paper, title, 16, bold=True)
     _line(paper, _under_title(figures, versions, wording), 9, colour=_INK_2)
-    for figure in _key_figures(figures, wording):
-        _line(paper, figure, 10)
+    _write_key_figures(paper, figures, versions, wording)
     for section in sections_of(figures, versions, wording):
         _write_section(paper, section)
     _write_signatures(paper, versions, wording)
@@ -99,17 +126,35 @@ def _under_title(figures: DayFigures, versions: Sequence[Version], wording: Word
     return f"{said}; {after % {'number': versions[-1].number, 'before': versions[-2].number}}"
 
 
-def _key_figures(figures: DayFigures, wording: Wording) -> Iterable[str]:
+def _write_key_figures(
+    paper: _Paper, figures: DayFigures, versions: Sequence[Version], wording: Wording
+) -> None:
+    """The figures that decide whether a day can be signed, side by side."""
     head = headline(figures)
-    for name, figure in (
+    shown = [
         (_("Orders"), wording.number(head.orders)),
         (_("Open breaks"), wording.number(head.open_breaks)),
         (_("Unexplained"), wording.rupiah(head.unexplained_rupiah)),
-    ):
-        yield f"{wording.text(name)}: {figure}"
+    ]
+    if versions:
+        shown.append((_("Version"), wording.number(versions[-1].number)))
+    paper.ln(3)
+    left, top, wide = paper.l_margin, paper.get_y(), paper.epw / len(shown)
+    for place, (name, figure) in enumerate(shown):
+        for text, size, style, colour, down in (
+            (wording.text(name), 8, "", _INK_2, 0),
+            (figure, 14, "B", _INK, 4.5),
+        ):
+            paper.set_font(_FONT, style, size)
+            paper.set_text_color(*colour)
+            paper.set_xy(left + place * wide + 2.5, top + down)
+            paper.cell(wide - 2.5, size * 0.5, paper.shown(text))
+        paper.set_draw_color(*_LINE)
+        paper.line(left + place * wide, top, left + place * wide, top + 12)
+    paper.set_xy(left, top + 12)
 
 
-def _write_section(paper: FPDF, section: Section) -> None:
+def _write_section(paper: _Paper, section: Section) -> None:
     # A heading is not left alone at the end of a sheet.
     if paper.will_page_break(35):
         paper.add_page()
@@ -123,29 +168,27 @@ def _write_section(paper: FPDF, section: Section) -> None:
         _line(paper, note, 8, colour=_INK_2)
 
 
-def _write_table(paper: FPDF, table: Table) -> None:
+def _write_table(paper: _Paper, table: Table) -> None:
     if not table.rows:
         return
-    paper.set_font(_FONT, size=8)
+    widths = _widths(paper, table)
+    paper.set_font(_FONT, size=_CELL_SIZE)
     paper.set_text_color(*_INK)
     paper.set_draw_color(*_LINE)
+    paper.set_line_width(0.15)
     paper.set_fill_color(255)
-    shares = [_NARROW_SHARE if heading.is_number else _WIDE_SHARE for heading in table.headings]
-    if all(not heading.is_number for heading in table.headings):
-        shares = [_NARROW_SHARE] * len(table.headings)
-    aligned = tuple("RIGHT" if heading.is_number else "LEFT" for heading in table.headings)
     with paper.table(
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
-        col_widths=tuple(shares),
+        col_widths=widths,
         headings_style=FontFace(emphasis="BOLD", color=_INK_2),
         line_height=4,
-        padding=0.8,
-        text_align=aligned,
+        padding=_CELL_PADDING,
+        text_align=tuple("RIGHT" if heading.is_number else "LEFT" for heading in table.headings),
         v_align="TOP",
     ) as made:
         titles = made.row()
         for heading in table.headings:
-            titles.cell(_latin(heading.text))
+            titles.cell(paper.shown(heading.text))
         for number, row in enumerate(table.rows, start=1):
             is_total = table.has_total and number == len(table.rows)
             line = made.row()
@@ -154,10 +197,27 @@ def _write_table(paper: FPDF, table: Table) -> None:
                 style = FontFace(
                     emphasis="BOLD" if is_total else None, color=_BAD if cell.tone == "bad" else None
                 )
-                line.cell(_latin(text), style=style)
+                line.cell(paper.shown(text), style=style)
 
 
-def _draw(paper: FPDF, chart: Chart) -> None:
+def _widths(paper: _Paper, table: Table) -> tuple[float, ...]:
+    """The widths of the columns: figures, words and short texts in one line, longer texts share the rest."""
+    paper.set_font(_FONT, "B", _CELL_SIZE)
+    least, wanted = [], []
+    for place, heading in enumerate(table.headings):
+        texts = [text for row in table.rows for text in (row[place].text, row[place].under) if text]
+        long = max((paper.width_of(text) for text in texts), default=0)
+        words = " ".join((heading.text, *texts)).split(" ")
+        word = max(paper.width_of(text) for text in words)
+        least.append(max(word, long) if heading.is_number or long < _SHORT_TEXT else word)
+        wanted.append(max(least[-1], min(long, _WIDEST_TEXT)))
+    padding = _CELL_PADDING[1] + _CELL_PADDING[3]
+    room = max(0, paper.epw - sum(least) - padding * len(least))
+    share = min(1, room / (sum(wanted) - sum(least) or 1))
+    return tuple(small + padding + share * (wide - small) for small, wide in zip(least, wanted, strict=True))
+
+
+def _draw(paper: _Paper, chart: Chart) -> None:
     """Draw a chart's own shapes: the picture is the one of the page."""
     root = ElementTree.fromstring(str(chart.drawing))  # noqa: S314 - our own drawing
     _, _, _, height = map(float, root.attrib["viewBox"].split())
@@ -180,7 +240,7 @@ def _draw(paper: FPDF, chart: Chart) -> None:
             is_strong = "strong" in at.get("class", "")
             paper.set_font(_FONT, "B" if is_strong else "", 12 * scale * _POINTS_A_MILLIMETRE)
             paper.set_text_color(*(_INK if "figure" in at.get("class", "") or is_strong else _INK_2))
-            text = _latin(shape.text or "")
+            text = paper.shown(shape.text or "")
             wide = paper.get_string_width(text)
             shift = {"end": wide, "middle": wide / 2}.get(at.get("text-anchor", ""), 0)
             down = 4 * scale if at.get("dominant-baseline") else 0
@@ -189,11 +249,11 @@ def _draw(paper: FPDF, chart: Chart) -> None:
     _write_legend(paper, chart)
 
 
-def _write_legend(paper: FPDF, chart: Chart) -> None:
+def _write_legend(paper: _Paper, chart: Chart) -> None:
     paper.set_font(_FONT, size=8)
     paper.set_text_color(*_INK_2)
     for meaning, word in chart.legend:
-        text = _latin(word)
+        text = paper.shown(word)
         if paper.get_x() + paper.get_string_width(text) + 10 > paper.w - paper.r_margin:
             paper.ln(5)
         paper.set_fill_color(*_rgb(COLOURS[meaning].light))
@@ -204,7 +264,7 @@ def _write_legend(paper: FPDF, chart: Chart) -> None:
         paper.ln(6)
 
 
-def _write_signatures(paper: FPDF, versions: Sequence[Version], wording: Wording) -> None:
+def _write_signatures(paper: _Paper, versions: Sequence[Version], wording: Wording) -> None:
     """The signatures of the newest close; an empty line where one is missing."""
     signed: dict[type, Version] = {}
     for version in versions:
@@ -228,15 +288,16 @@ def _write_signatures(paper: FPDF, versions: Sequence[Version], wording: Wording
 
 
 def _line(
-    paper: FPDF, text: str, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK
+    paper: _Paper, text: str, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK
 ) -> None:
     paper.set_font(_FONT, "B" if bold else "", size)
     paper.set_text_color(*colour)
-    paper.multi_cell(0, size * 0.5, _latin(text), align="L", new_x="LMARGIN", new_y="NEXT")
+    paper.multi_cell(0, size * 0.5, paper.shown(text), align="L", new_x="LMARGIN", new_y="NEXT")
 
 
-def _latin(text: str | Markup) -> str:
-    return str(text).translate(_REPLACED).encode("latin-1", "replace").decode("latin-1")
+def _is_unseen(letter: str) -> bool:
+    """Whether a letter only changes those beside it: joiners, directions, variants of emoji."""
+    return unicodedata.category(letter) == "Cf" or "\ufe00" <= letter <= "\ufe0f"
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

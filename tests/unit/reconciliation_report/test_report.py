@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 from datetime import timedelta
+from importlib.resources import files
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -25,11 +27,11 @@ from sat_hook.reconciliation.day_figures import (
     to_bytes,
 )
 from sat_hook.reconciliation.figures import headline
-from sat_hook.reconciliation.model import DayClose
+from sat_hook.reconciliation.model import ControlTotal, DayClose
 from sat_hook.reconciliation.report_breaks import MAXIMUM_BREAKS
 from sat_hook.reconciliation.report_orders import GROUP_OF
 from sat_hook.reconciliation.report_parts import Section
-from sat_hook.reconciliation.report_pdf import render_pdf
+from sat_hook.reconciliation.report_pdf import FONTS, MISSING, render_pdf
 from sat_hook.reconciliation.report_sections import sections_of
 from tests.pdf_text import pdf_text
 from tests.reconciliation_days import closed_day
@@ -119,6 +121,21 @@ def test_a_report_says_what_the_day_was(close: DayClose, language: Language) -> 
     assert "order-900000" in text_of(shown["adjustments"])
 
 
+def test_control_totals_are_numbers_of_the_language(close: DayClose) -> None:
+    """Dots between the thousands in Indonesian; a digest and a missing total stay what they are."""
+    controls = (
+        ControlTotal("rupiah of successes", "1,156,000", "-156,000"),
+        ControlTotal("digest of these events", "345672456928364", "0"),
+        ControlTotal("opening saldo is yesterday's closing", "7", "none"),
+    )
+    shown = sections(replace(close, controls=controls), Language.INDONESIAN)["controls"].tables[0].rows
+    assert [[cell.text for cell in row[1:3]] for row in shown] == [
+        ["1.156.000", "−156.000"],
+        ["345672456928364", "0"],
+        ["7", "tidak ada"],
+    ]
+
+
 def test_each_figure_knows_its_rows(close: DayClose) -> None:
     """Debits open the orders that were debited; a break opens itself."""
     shown = sections(close)
@@ -181,11 +198,30 @@ def test_the_pdf_has_the_sections_and_the_ids(close: DayClose, language: Languag
 
 
 def test_any_letters_make_a_pdf(close: DayClose) -> None:
-    """Those that its fonts lack become question marks."""
-    breaks = (replace(close.breaks[0], what="支払い − “ok” ½"), *close.breaks[1:])
-    assert "??? - ?ok? \xbd" in pdf_text(
-        render_pdf(figures(replace(close, breaks=breaks)), (), Language.ENGLISH)
+    """European ones as they are, decomposed or not; a box for others, which the PDF would put wrongly."""
+    breaks = (
+        replace(
+            close.breaks[0], what="Łódź cafe\u0301 Ελλάς Київ − “ok” ½ | 支払い | سلام | 👩\u200d👧\ufe0f"
+        ),
+        *close.breaks[1:],
     )
+    content = render_pdf(figures(replace(close, breaks=breaks)), (), Language.ENGLISH)
+    text = pdf_text(content)
+    for word in ["Łódź", "café", "Ελλάς", "Київ", "−", "“ok”", "½"]:
+        assert word in text
+    assert [len(word) for word in text.split() if set(word) == {MISSING}] == [3, 4, 2]
+    assert len(content) < 60_000, "the PDF holds only the letters that it uses"
+
+
+def test_the_fonts_are_the_released_ones() -> None:
+    """DejaVu Sans Condensed 2.37, unchanged, with its licence beside it."""
+    folder = files("sat_hook.presentation").joinpath("fonts")
+    found = {name: hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() for name in FONTS.values()}
+    assert found == {
+        "DejaVuSansCondensed.ttf": "2d8aa290adcf1ebcbb35f63e57cf32941b012eaab4b65096b904112cf3bac972",
+        "DejaVuSansCondensed-Bold.ttf": "6d2f2481e2aae944e8411cc5be515c69503ff7f5db52f2c67bcbe5d4de6bec13",
+    }
+    assert "Bitstream" in folder.joinpath("LICENSE").read_text("utf-8")
 
 
 def test_an_older_break_is_aged_by_the_day(close: DayClose) -> None:
