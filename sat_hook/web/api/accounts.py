@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path
 
+from sat_hook.application.attention import AccountRow, KeyRow
+from sat_hook.application.connection_test import Tested
 from sat_hook.application.rights import Right
 from sat_hook.domain.account import AccountStanding
 from sat_hook.web.api.documented import route
@@ -28,25 +29,12 @@ router = APIRouter(tags=["accounts"])
 _Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-class Account(Document):
+class Account(Document, of=AccountRow):
     """An account: whether it may send, and when SAT was heard of last."""
 
-    account: str
-    connection: str | None
-    is_paused: bool
-    pause_reason: str | None
-    paused_at: datetime | None
-    paused_by: str | None
-    last_callback_at: datetime | None
-    last_answer_at: datetime | None
 
-
-class Key(Document):
+class Key(Document, of=KeyRow):
     """A key of an account."""
-
-    use: str
-    fingerprint: str
-    last_used_at: datetime | None
 
 
 class AccountDetails(Document):
@@ -57,11 +45,8 @@ class AccountDetails(Document):
     keys: tuple[Key, ...]
 
 
-class TestedConnection(Document):
+class TestedConnection(Document, of=Tested):
     """Whether SAT can be used with a connection, and what it answered, in words without secrets."""
-
-    is_good: bool
-    words: str
 
 
 @router.get("/accounts", **route(Right.VIEW))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.application import approval_questions
-from sat_hook.application.approval_questions import LeftOut, NotAnswered
+from sat_hook.application.approval_questions import Cost, LeftOut, NotAnswered
 from sat_hook.application.approvals import ANSWERS_AT_ONCE, LEFT_OUT_ROWS
 from sat_hook.application.rights import Right
-from sat_hook.domain.batch_events import ApprovalRefusal
+from sat_hook.store import approvals
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Document, Page
 from sat_hook.web.api.orders import Order
@@ -21,94 +20,47 @@ from sat_hook.web.dependencies import ApprovalsDep, BatchId, CurrentPerson, Reas
 router = APIRouter(prefix="/approvals", tags=["approvals"])
 
 
-class Signature(Document):
+class Signature(Document, of=approval_questions.Signature):
     """A signature that the batch needs; ``signer`` is null while it is missing."""
 
-    signer: str | None
-    rights: tuple[str, ...]
 
-
-class WaitingApproval(Document):
+class WaitingApproval(Document, of=approval_questions.WaitingApproval):
     """A batch that waits. ``refusal`` says why the user's approval would not count; null when it would."""
 
-    batch_id: str
-    file_name: str
-    reference: str
-    account: str
-    maker: str | None
-    submitted_at: datetime
-    asked_at: datetime | None
-    orders: int
-    total_rupiah: int
     terms_digest: str = Field(description="an answer repeats it")
     held: int = Field(description="held orders among them, which an approval releases")
-    persons: int
-    signers: tuple[str, ...]
     signatures: tuple[Signature, ...]
-    refusal: ApprovalRefusal | None
-    refusal_text: str | None
 
 
-class ProductAsked(Document):
+class ProductAsked(Document, of=approvals.ProductAsked):
     """The orders of one product."""
 
-    product_code: str
-    orders: int
-    total_rupiah: int
-    least_rupiah: int
-    most_rupiah: int
 
-
-class PriceMove(Document):
+class PriceMove(Document, of=approval_questions.PriceMove):
     """A product whose price has changed since the account's batch before."""
 
-    product_code: str
-    before_rupiah: int | None
-    now_rupiah: int | None
 
-
-class MakersMonth(Document):
+class MakersMonth(Document, of=approval_questions.MakersMonth):
     """The maker's other batches of the last 30 days."""
 
-    batches: int
-    is_cut: bool
-    orders: int
-    total_rupiah: int
-    paid_rupiah: int
-    typical_rupiah: int | None
-    typical_orders: int | None
-    largest_rupiah: int | None
 
-
-class ApprovalQuestion(Document):
+class ApprovalQuestion(Document, of=approval_questions.ApprovalQuestion):
     """What an approver is asked, and what helps to answer."""
 
     waiting: WaitingApproval
-    left_out_orders: int
-    left_out_by: str | None
-    left_out_reason: str | None
     products: tuple[ProductAsked, ...]
     largest: tuple[Order, ...]
-    recipients_looked_at: int
-    new_recipients: int
     new_orders: tuple[Order, ...]
     price_moves: tuple[PriceMove, ...]
     month: MakersMonth | None
 
 
-class Answered(Document):
+class Answered(Document, of=approval_questions.Answered):
     """What an approval came to: approved, or so many people must sign, too."""
 
-    batch_id: str
-    is_approved: bool
-    persons_left: int
 
-
-class LeftOutCost(Document):
+class LeftOutCost(Document, of=Cost):
     """Orders and their rupiah."""
-
-    orders: int
-    total_rupiah: int
 
 
 class Shown(BaseModel):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sat_hook.application.attention import NeedKind
+from sat_hook.application.attention import DepositRow, NeedRow
 from sat_hook.application.listings import RECHECK_DAYS, USUAL_PAGE
 from sat_hook.application.rights import Right
+from sat_hook.store import account_lists
 from sat_hook.store.alerts import ToldAlert
+from sat_hook.store.rechecks import RecheckCount
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page
 from sat_hook.web.api.orders import Alert
@@ -26,16 +28,8 @@ class Me(Document):
     rights: tuple[Right, ...]
 
 
-class NeedsPerson(Document):
+class NeedsPerson(Document, of=NeedRow):
     """Something of an account that needs a person: batches, orders, a paused account, or alerts."""
-
-    kind: NeedKind
-    account: str
-    count: int
-    since: datetime | None
-    batch_ids: tuple[str, ...]
-    missing_rupiah: int | None
-    code: str | None
 
 
 class AlertTold(Alert):
@@ -49,36 +43,17 @@ class AlertTold(Alert):
     trouble: str | None
 
 
-class RecheckDay(Document):
+class RecheckDay(Document, of=RecheckCount):
     """Rechecks of an account's ended orders that were due on a day (WIB), ``days`` after the end."""
 
-    account: str
-    days: int
-    due_on: date
-    waiting: int
-    in_time: int
-    late: int
-    missed: int
-    changed: int
 
-
-class SaldoPoint(Document):
+class SaldoPoint(Document, of=account_lists.SaldoPoint):
     """What a deposit held."""
 
-    observed_at: datetime
-    saldo_rupiah: int
 
-
-class Deposit(Document):
+class Deposit(Document, of=DepositRow):
     """An account's deposit; numbers are null before the first observation."""
 
-    account: str
-    connection: str | None
-    observed_at: datetime | None
-    saldo_rupiah: int | None
-    reserved_rupiah: int | None
-    sent_rupiah: int | None
-    free_rupiah: int | None
     days: tuple[SaldoPoint, ...]
 
 

@@ -2,98 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
-
-from sat_hook.application.batch_details import BatchStep
-from sat_hook.application.batch_standing import BatchStanding
-from sat_hook.application.runs import RunState
-from sat_hook.domain.batch import BatchState
-from sat_hook.domain.order import OrderState
+from sat_hook.application import batch_details, deliveries
+from sat_hook.application.batch_details import BatchApproval, BatchRunRow
+from sat_hook.application.batch_reports import BatchFigures
+from sat_hook.application.batch_standing import BatchRow
+from sat_hook.application.runs import Run
+from sat_hook.pipeline.delivery import GoodsCount
+from sat_hook.store import event_store
+from sat_hook.store.event_store import StateCount
 from sat_hook.web.api.models import Document, HistoryEntry
 
 
-class Batch(Document):
+class Batch(Document, of=BatchRow):
     """A batch. See :class:`sat_hook.application.batch_standing.BatchRow`."""
 
-    batch_id: str
-    file_name: str
-    reference: str
-    maker: str | None
-    submitted_at: datetime
-    account: str
-    standing: BatchStanding
-    state: BatchState
-    starts_at: datetime | None
-    rows: int
-    set_aside: int
-    orders: dict[OrderState, int]
-    quoted_rupiah: int
-    paid_rupiah: int
-    run_paid_rupiah: int | None
-    needs_rows: int
 
-
-class Need(Document):
+class Need(Document, of=event_store.Need):
     """Rows of a batch that need a person for the same reason."""
 
-    standing: str
-    code: str
-    rows: int
 
-
-class Approval(Document):
+class Approval(Document, of=BatchApproval):
     """A batch's approval: asked for, and answered or not."""
 
-    asked_at: datetime
-    orders: int
-    total_rupiah: int
-    held: int
-    approver: str | None
-    approved_at: datetime | None
-    rejecter: str | None
 
-
-class BatchRun(Document):
+class BatchRun(Document, of=BatchRunRow):
     """A run of a batch in Airflow."""
 
-    dag_id: str
-    run_id: str
-    at: datetime
-    actor: str
-    parameters: dict[str, Any]
-    is_refused: bool
 
-
-class BatchResult(Document):
+class BatchResult(Document, of=batch_details.BatchResult):
     """A batch's newest result file."""
 
-    at: datetime
-    position: int | None
-    digest: str
-    rows: int
 
-
-class Decided(Document):
+class Decided(Document, of=batch_details.Decided, without=("code",)):
     """What somebody did with a batch, and why."""
 
-    at: datetime
-    actor: str
-    reason: str | None
 
-
-class BatchDetails(Document):
+class BatchDetails(Document, of=batch_details.BatchDetails, without=("row", "progress")):
     """A batch with its steps, approval, runs, results and history."""
 
     batch: Batch
-    source: str
-    digest: str
-    size_bytes: int
-    steps: dict[BatchStep, datetime]
     needs: tuple[Need, ...]
     pays_again: Batch | None
     paid_again_by: tuple[Batch, ...]
-    pause_reason: str | None
     approval: Approval | None
     runs: tuple[BatchRun, ...]
     result: BatchResult | None
@@ -102,60 +52,22 @@ class BatchDetails(Document):
     history: tuple[HistoryEntry, ...]
 
 
-class StateFigures(Document):
+class StateFigures(Document, of=StateCount):
     """How many orders of a batch are in a state, and their rupiah."""
 
-    state: OrderState
-    orders: int
-    quoted_rupiah: int
-    charged_rupiah: int
 
-
-class BatchSummary(Document):
+class BatchSummary(Document, of=BatchFigures):
     """A batch in figures, now or as of a log position. Progress, pauses and funds are of now alone."""
 
-    batch_id: str
-    state: BatchState
-    is_over: bool
-    account: str
-    file_name: str
-    size_bytes: int
-    reference: str | None
-    rows: int
-    orders: int
-    set_aside: int
-    moved_on: int
-    quoted_rupiah: int | None
-    paid_rupiah: int
     counts: tuple[StateFigures, ...]
-    ended: int
-    unsent: int
-    for_people: int
-    needs_in_words: str
-    refusal_code: str | None
-    refusal_message: str | None
-    results_uri: str | None
-    results_position: int | None
-    pause_reason: str | None
-    progress_in_words: str | None
-    progress_in_short: str | None
 
 
-class Goods(Document):
+class Goods(Document, of=GoodsCount):
     """How many orders of a batch have succeeded, and how many of them have a voucher or a serial."""
 
-    orders: int
-    vouchers: int
-    serials: int
 
-
-class Delivery(Document):
+class Delivery(Document, of=deliveries.Delivery):
     """A delivery that was made."""
-
-    at: datetime
-    user: str
-    orders: int
-    reason: str
 
 
 class Deliverable(Document):
@@ -167,13 +79,8 @@ class Deliverable(Document):
     earlier: tuple[Delivery, ...]
 
 
-class StartedRun(Document):
+class StartedRun(Document, of=Run, without=("dag_id", "conf")):
     """A run of a batch as Airflow has it. ``url``: its page in Airflow, relative to the server."""
-
-    run_id: str
-    state: RunState
-    run_after: datetime
-    url: str
 
 
 class FirstRun(Document):

@@ -6,39 +6,21 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from sat_hook.application.break_rows import BreakAct
-from sat_hook.application.settlements import FileStanding, Upload
-from sat_hook.application.top_ups import OfferedTopUp
+from sat_hook.application import break_evidence, break_rows, settlements
+from sat_hook.application.break_rows import BreakAct, BreakRow
+from sat_hook.application.settlements import Upload
+from sat_hook.application.top_ups import OfferedTopUp, Recorded, TopUpRow
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation import bank_statement, settlement_preview, settlement_rows, top_up_match
 from sat_hook.reconciliation.suggestions import SuggestionKind
+from sat_hook.store.callbacks import CallbackSeen
 from sat_hook.web.api.models import Document, Page
 from sat_hook.web.api.orders import Order
 
 
-class Break(Document):
+class Break(Document, of=BreakRow):
     """A break. ``amount_rupiah`` is theirs less ours."""
-
-    break_id: str
-    account: str
-    day: date
-    first_seen: date
-    age_days: int
-    category: BreakCategory
-    match: str
-    state: BreakState
-    what: str
-    ours: str
-    theirs: str
-    amount_rupiah: int
-    request_id: str | None
-    order_id: str | None
-    is_adjustment: bool
-    reason: str | None
-    decided_by: str | None
-    assignee: str
-    comments: int
-    files: int
 
 
 class BreakPage(Page[Break]):
@@ -49,12 +31,8 @@ class BreakPage(Page[Break]):
     size_rupiah: int
 
 
-class AgeBand(Document):
+class AgeBand(Document, of=break_rows.AgeBand):
     """Breaks of an age band."""
-
-    name: str
-    breaks: int
-    size_rupiah: int
 
 
 class TrendDay(Document):
@@ -71,45 +49,22 @@ class Ageing(Document):
     trend: tuple[TrendDay, ...]
 
 
-class SignedSeen(Document):
+class SignedSeen(Document, of=break_evidence.SignedSeen):
     """A status that SAT signed, without goods."""
 
-    status: str
-    price_rupiah: int | None
-    observed_at: datetime
-    evidence_digest: str
-    position: int
 
-
-class CallbackOfBreak(Document):
+class CallbackOfBreak(Document, of=CallbackSeen, without=("remote_address", "last_repeat_at")):
     """A verified callback about the order."""
 
-    received_at: datetime
-    key_fingerprint: str
-    repeats: int
-    is_waiting: bool
 
-
-class FileRow(Document):
+class FileRow(Document, of=break_evidence.FileRow):
     """A row of the settlement file as its mapping reads it."""
 
-    number: int
-    kind: str
-    status: str
-    rupiah: int
-    product_code: str
-    moment: datetime | None
-    trouble: str
 
-
-class FileEvidence(Document):
+class FileEvidence(Document, of=break_evidence.FileEvidence):
     """The settlement file that a break names."""
 
-    name: str
-    digest: str
-    row_numbers: tuple[int, ...]
     rows: tuple[FileRow, ...]
-    is_too_large: bool
 
 
 class Suggestion(Document):
@@ -119,40 +74,24 @@ class Suggestion(Document):
     facts: dict[str, int | str]
 
 
-class BreakEntry(Document):
+class BreakEntry(Document, of=break_evidence.BreakEntry):
     """Something that a person did about a break: ``decided``, ``assigned``, ``comment`` or ``file``."""
 
-    kind: str
-    at: datetime
-    user: str
-    text: str
-    state: BreakState | None
-    digest: str
-    size_bytes: int
 
-
-class BreakDetails(Document):
+class BreakDetails(Document, of=break_evidence.BreakDetails, without=("sent_at", "saldo")):
     """A break with its evidence side by side."""
 
     row: Break
-    closed_day: date
-    positions: tuple[int, ...]
-    response_digest: str | None
     order: Order | None
     signed: tuple[SignedSeen, ...]
     callbacks: tuple[CallbackOfBreak, ...]
     file: FileEvidence | None
     suggestions: tuple[Suggestion, ...]
     entries: tuple[BreakEntry, ...]
-    is_listed: bool
 
 
-class UndoneBreak(Document):
+class UndoneBreak(Document, of=break_rows.UndoneBreak):
     """A break that cannot be decided."""
-
-    break_id: str
-    code: str
-    text: str
 
 
 class BreakGroup(Document):
@@ -164,18 +103,12 @@ class BreakGroup(Document):
     size_rupiah: int
 
 
-class BreakPreview(Document):
+class BreakPreview(Document, of=break_rows.BreakPreview, without=("act",)):
     """What a decision would do. ``digest`` goes into the decision."""
 
     decision: BreakAct = Field(validation_alias="act")
-    digest: str
-    breaks: int
-    amount_rupiah: int
-    size_rupiah: int
-    accounts: tuple[str, ...]
     by_category: tuple[BreakGroup, ...]
     undone: tuple[UndoneBreak, ...]
-    undone_count: int
 
 
 class Decided(Document):
@@ -184,12 +117,8 @@ class Decided(Document):
     breaks: int
 
 
-class Rise(Document):
+class Rise(Document, of=top_up_match.Rise):
     """A rise of the deposit that our own orders do not explain."""
-
-    rupiah: int
-    since: datetime
-    observed_at: datetime
 
 
 class RiseOfAccount(Rise):
@@ -198,21 +127,10 @@ class RiseOfAccount(Rise):
     account: str
 
 
-class TopUp(Document):
+class TopUp(Document, of=TopUpRow):
     """A recorded top-up; ``reversed_by`` is null while it counts."""
 
-    account: str
-    reference: str
-    rupiah: int
-    credited_at: datetime
-    note: str
-    recorded_by: str
-    recorded_at: datetime
-    position: int
     rise: Rise | None
-    reversed_by: str | None
-    reversed_at: datetime | None
-    reversal_reason: str
 
 
 class TopUpPage(Page[TopUp]):
@@ -221,24 +139,16 @@ class TopUpPage(Page[TopUp]):
     rises: tuple[RiseOfAccount, ...]
 
 
-class StatementLine(Document):
+class StatementLine(Document, of=bank_statement.StatementLine, without=("at",)):
     """A movement of the bank account that may be a top-up. ``rupiah`` is negative when money left it."""
 
-    number: int
-    day: date
-    rupiah: int
-    reference: str
-    text: str
     credited_at: datetime
     rise: Rise | None
     is_known: bool
 
 
-class LineTrouble(Document):
+class LineTrouble(Document, of=bank_statement.LineTrouble):
     """A line that cannot be read."""
-
-    number: int
-    what: str
 
 
 class Statement(Document):
@@ -250,12 +160,8 @@ class Statement(Document):
     troubles: tuple[LineTrouble, ...]
 
 
-class RecordedTopUps(Document):
+class RecordedTopUps(Document, of=Recorded):
     """What became of several top-ups, by reference; refused ones with the reason."""
-
-    new: tuple[str, ...]
-    known: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
 
 
 def offered_of(offered: OfferedTopUp) -> StatementLine:
@@ -273,64 +179,27 @@ def offered_of(offered: OfferedTopUp) -> StatementLine:
     )
 
 
-class SettlementFile(Document):
+class SettlementFile(Document, of=settlements.FileRow):
     """A settlement file; ``why`` it does not count, if it does not."""
 
-    account: str
-    day: date
-    name: str
-    digest: str
-    standing: FileStanding
-    rows: int | None
-    size_bytes: int | None
-    at: datetime
-    brought_by: str
-    why: str
-    position: int
 
-
-class KeptMapping(Document):
+class KeptMapping(Document, of=settlements.KeptMapping):
     """A mapping that was kept by its name."""
 
-    account: str
-    name: str
-    mapping: SettlementMapping
-    saved_by: str
-    saved_at: datetime
 
-
-class PreviewRow(Document):
+class PreviewRow(Document, of=settlement_preview.PreviewRow):
     """A row of an upload: its cells with customers' numbers masked, and what the mapping makes of it."""
 
-    number: int
-    cells: tuple[str, ...]
-    kind: str
-    status: str
-    rupiah: int | None
-    moment: datetime | None
-    trouble: str
 
-
-class SettlementNote(Document):
+class SettlementNote(Document, of=settlement_rows.SettlementNote, without=("kind",)):
     """A note about a file as a whole."""
 
-    text: str
-    is_doubt: bool
 
-
-class SettlementPreview(Document):
+class SettlementPreview(Document, of=settlement_preview.SettlementPreview):
     """How a mapping reads a file; ``problem`` says why it cannot be read as a whole."""
 
-    columns: tuple[str, ...]
     rows: tuple[PreviewRow, ...]
-    sheets: tuple[str, ...]
-    problem: str
-    kept: int
-    aside: int
-    charged_rupiah: int
     sums: dict[str, tuple[int, int]]
-    totals: int
-    repeated: int
     notes: tuple[SettlementNote, ...]
     troubles: tuple[PreviewRow, ...]
 

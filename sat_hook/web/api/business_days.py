@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
@@ -10,20 +10,21 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from sat_hook.application.day_books import Signature
-from sat_hook.application.day_reports import MAXIMUM_DAYS_SIGNED, FileKind, OrderChoice
+from sat_hook.application.day_reports import MAXIMUM_DAYS_SIGNED, FileKind, OrderChoice, SignedDay
 from sat_hook.application.days import (
     Closing,
-    DayState,
-    WaitKind,
+    DayRow,
+    Wait,
 )
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.application.runs import RunState
+from sat_hook.application.runs import RunState, RunTask
 from sat_hook.domain.books_commands import Seen
-from sat_hook.domain.breaks import MatchKind
 from sat_hook.presentation.language import Language
 from sat_hook.reconciliation.day_figures import TOTALLED
 from sat_hook.reconciliation.errors import BooksRefusedError
-from sat_hook.reconciliation.figures import by_product_and_state
+from sat_hook.reconciliation.figures import OrderLine, by_product_and_state
+from sat_hook.reconciliation.model import Adjustment, MatchTotals, WaterfallLine
+from sat_hook.reconciliation.versions import Version
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Page, Text
 from sat_hook.web.dependencies import (
@@ -42,32 +43,14 @@ from sat_hook.web.downloads import MEDIA_TYPES, as_download, parts_of
 router = APIRouter(prefix="/days/{account}", tags=["days"])
 
 
-class DayWait(Document):
+class DayWait(Document, of=Wait):
     """Something that a day still waits for; ``orders`` are those in flight."""
 
-    kind: WaitKind
-    orders: int
 
-
-class Day(Document):
+class Day(Document, of=DayRow):
     """A business day. See :class:`sat_hook.application.days.DayRow`."""
 
-    account: str
-    day: date
-    state: DayState
     waits: tuple[DayWait, ...]
-    seen_position: int
-    closed_at: datetime | None
-    position: int | None
-    result_digest: str | None
-    orders: int | None
-    open_breaks: int | None
-    unexplained_rupiah: int | None
-    prepared_by: str | None
-    signed_by: str | None
-    is_closed_again: bool
-    adjusted_in: tuple[date, ...]
-    adjusts: dict[date, int]
 
 
 class SeenDay(BaseModel):
@@ -78,58 +61,24 @@ class SeenDay(BaseModel):
     seen_position: int = Field(ge=0, lt=2**63)
 
 
-class DayVersion(Document):
+class DayVersion(Document, of=Version, without=("event", "close", "closed_at")):
     """A version of a day's report, and what made it. None ever changes."""
 
-    number: int
-    position: int
-    at: datetime
-    actor: str
-    what: str
 
-
-class DayMatch(Document):
+class DayMatch(Document, of=MatchTotals, without=("note",)):
     """What our books were held against."""
 
-    kind: MatchKind
-    was_made: bool
-    ours: int
-    ours_rupiah: int
-    theirs: int
-    theirs_rupiah: int
-    matched: int
-    matched_rupiah: int
-    breaks: int
 
-
-class DayStep(Document):
+class DayStep(Document, of=WaterfallLine):
     """A step from the opening to the closing saldo."""
 
-    label: str
-    rupiah: int
-    after_rupiah: int
 
-
-class DayAdjustment(Document):
+class DayAdjustment(Document, of=Adjustment):
     """Evidence about a signed day that counts in a later one."""
 
-    certified_day: date
-    request_id: str
-    order_id: str
-    what: str
-    reported: str
-    now: str
-    amount_rupiah: int
-    position: int
 
-
-class DayOrders(Document):
+class DayOrders(Document, of=OrderLine):
     """The orders of a product in a state, and what their columns add up to."""
-
-    product_code: str
-    state: str
-    orders: int
-    totals: dict[str, int]
 
 
 class Report(Document):
@@ -166,19 +115,12 @@ class OrderRow(Document):
     settlement: str
 
 
-class Signed(Document):
+class Signed(Document, of=SignedDay):
     """What became of a signature; ``refusal`` is empty when it was added."""
 
-    day: date
-    signature: Signature | None
-    refusal: str
 
-
-class DayTask(Document):
+class DayTask(Document, of=RunTask):
     """A task of a run that closes a day, with its state in Airflow's words; null before it is scheduled."""
-
-    task_id: str
-    state: str | None
 
 
 class DayClosing(Document):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from sat_hook.application import closed_days
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS
-from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.books_events import SaldoTerms
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, rows_of
 from sat_hook.web.dependencies import AccountPath, ClosedDaysDep, CurrentPerson, DayPath
@@ -17,34 +18,15 @@ from sat_hook.web.dependencies import AccountPath, ClosedDaysDep, CurrentPerson,
 router = APIRouter(prefix="/books/{account}", tags=["books"])
 
 
-class ClosedDay(Document):
+class ClosedDay(Document, of=closed_days.ClosedDay):
     """The newest close of a day. Rupiah are null when the deposit was not observed at both ends."""
 
-    account: str
-    day: date
-    position: int
-    orders: int
-    open_breaks: int
-    unexplained_rupiah: int | None
-    prepared_by: str | None
-    is_closed_again: bool
-    certified_by: str | None
-    adjusted_in: tuple[date, ...]
 
-
-class SaldoEquation(Document):
+class SaldoEquation(Document, of=SaldoTerms):
     """Opening saldo, what moved it, and closing saldo. ``unexplained_rupiah`` is what is left."""
 
     opening_observed_at: datetime
-    opening_rupiah: int
     closing_observed_at: datetime
-    closing_rupiah: int
-    top_ups_rupiah: int
-    debits_rupiah: int
-    refunds_rupiah: int
-    in_transit_opening_rupiah: int
-    in_transit_closing_rupiah: int
-    unexplained_rupiah: int
 
 
 class ReportVersion(Document):
@@ -65,27 +47,12 @@ class ClosedDayDetails(Document):
     versions: tuple[ReportVersion, ...]
 
 
-class BreakOfDay(Document):
+class BreakOfDay(Document, of=closed_days.BreakOfDay):
     """A break as a close has it. ``state`` includes later decisions; ``subject`` is the order it is about."""
 
-    break_id: str
-    category: str
-    first_seen: date
-    amount_rupiah: int
-    state: BreakState
-    subject: str
-    what: str
-    ours: str
-    theirs: str
 
-
-class SettlementFile(Document):
+class SettlementFile(Document, of=closed_days.SettlementFile):
     """A settlement file of a day. ``reason`` is why it does not count; null when it does."""
-
-    name: str
-    digest: str
-    rows: int | None
-    reason: str | None
 
 
 @router.get("/closes", **route(*BOOK_READERS))

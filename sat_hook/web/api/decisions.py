@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
+from sat_hook.application import bulk_decisions, decision_acts
 from sat_hook.application.bulk_decisions import BulkDecision, Chosen
 from sat_hook.application.decision_acts import RIGHTS, BulkAct
 from sat_hook.domain.order import OrderState
@@ -43,15 +44,8 @@ class Selection(BaseModel):
     text: _Text = None
 
 
-class Undone(Document):
+class Undone(Document, of=decision_acts.Undone):
     """An order that a decision does not reach, and why. ``order_id`` is null when there is no such order."""
-
-    request_id: str
-    code: str
-    text: str
-    order_id: str | None
-    batch_id: str | None
-    row_number: int | None
 
 
 class Decidable(Document):
@@ -63,17 +57,11 @@ class Decidable(Document):
     rupiah: int
 
 
-class BulkPreview(Document):
+class BulkPreview(Document, of=bulk_decisions.BulkPreview):
     """What a decision would do. ``undone`` names the first orders that it cannot reach; all are counted."""
 
-    act: BulkAct
-    digest: str
-    orders: int
-    rupiah: int
     by_standing: tuple[Decidable, ...]
-    batch_ids: tuple[str, ...]
     undone: tuple[Undone, ...]
-    undone_by_code: dict[str, int]
 
 
 class BulkResult(Document):

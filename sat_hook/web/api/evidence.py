@@ -11,6 +11,7 @@ from sat_hook.application.evidence_packs import PackRow
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, RunState
 from sat_hook.application.verifications import VerificationRow
+from sat_hook.domain.verifications import LogVerified
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.exports import MAXIMUM_REASON_CHARACTERS
 from sat_hook.web.api.models import Cursor, Document, Page
@@ -26,25 +27,13 @@ from sat_hook.web.dependencies import (
 router = APIRouter(tags=["evidence"])
 
 
-class Verification(Document):
+class Verification(Document, of=LogVerified):
     """A verification of the log. ``user`` is null for the nightly one; ``findings`` counts problems."""
 
     position: int
     at: datetime
     user: str | None
-    is_everything: bool
     began_at: datetime
-    closed_position: int
-    events: int
-    streams: int
-    first_checkpoint: int
-    checkpoints: int
-    covered_position: int
-    uncovered_events: int
-    published_checkpoint: int | None
-    key_ids: tuple[str, ...]
-    statuses_checked: int | None
-    findings: dict[str, int]
 
 
 class AirflowRun(Document):

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from sat_hook.application.audit_log import Act, EventDetails, LogEntry, LogQuery
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
+from sat_hook.application.rights_in_force import HoldersRow
 from sat_hook.audit.actions import ActionKind
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.event_record import StreamKind
@@ -74,13 +75,8 @@ class PersonsAct(Document):
     times: int
 
 
-class Holders(Document):
+class Holders(Document, of=HoldersRow):
     """Who has a right: users by name, and everyone with one of the roles."""
-
-    right: Right
-    users: tuple[str, ...]
-    roles: tuple[str, ...]
-    is_default: bool
 
 
 class RightsShown(Document):

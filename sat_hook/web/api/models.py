@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
-from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, Unpack, cast, get_type_hints
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
+from sat_hook.application import order_details
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
 from sat_hook.application.listings import MAXIMUM_PAGE
 
@@ -22,9 +23,21 @@ T = TypeVar("T")
 
 
 class Document(BaseModel):
-    """Made from the application's rows."""
+    """Made from the application's rows.
+
+    ``class Batch(Document, of=BatchRow)`` has the members of the row, in its order. An annotation of its own
+    replaces a member's type, or adds a member.
+    """
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    def __init_subclass__(
+        cls, *, of: type | None = None, without: Collection[str] = (), **config: Unpack[ConfigDict]
+    ) -> None:
+        super().__init_subclass__(**config)
+        if of is not None:
+            members = {name: of_row for name, of_row in get_type_hints(of).items() if name not in without}
+            cls.__annotations__ = members | cls.__annotations__
 
 
 def members_of(details: object) -> dict[str, Any]:
@@ -45,13 +58,5 @@ class Page(Document, Generic[T]):
     next: str | None = None
 
 
-class HistoryEntry(Document):
+class HistoryEntry(Document, of=order_details.HistoryEntry, without=("digest",)):
     """One event of an order or a batch, without customers' data."""
-
-    position: int
-    version: int
-    kind: str
-    at: datetime
-    actor: str
-    cause: str
-    parameters: dict[str, Any]

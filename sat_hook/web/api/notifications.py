@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -11,6 +10,7 @@ from pydantic import Field
 from sat_hook.application.notifications import ACKNOWLEDGING, MAXIMUM_ACKNOWLEDGED
 from sat_hook.application.rights import Right
 from sat_hook.domain.alerts import AlertKind
+from sat_hook.domain.notifications import Choice
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Document
 from sat_hook.web.dependencies import CurrentPerson, NotificationsDep, Reason
@@ -20,14 +20,8 @@ router = APIRouter(tags=["notifications"])
 _Key = Annotated[str, Field(max_length=500)]
 
 
-class NotificationChoice(Document):
+class NotificationChoice(Document, of=Choice, without=("user",)):
     """What the user wants to be told of on a channel; with ``is_digest`` once a day at 08:00 WIB."""
-
-    channel: str
-    address: str
-    kinds: frozenset[AlertKind]
-    is_digest: bool
-    changed_at: datetime
 
 
 class Notifications(Document):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
+from sat_hook.application import status_rechecks
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.listings import MAXIMUM_PAGE, USUAL_PAGE
+from sat_hook.application.order_details import OrderRow
 from sat_hook.application.rights import Right
+from sat_hook.domain import alerts
 from sat_hook.domain import order as domain
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
-from sat_hook.protocol.outcomes import StatusVerdict
-from sat_hook.store.order_lists import MAXIMUM_COUNTED, OrderFilter, OrderSort
+from sat_hook.store.callbacks import CallbackSeen
+from sat_hook.store.order_lists import MAXIMUM_COUNTED, KeptEvidence, OrderFilter, OrderSort
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import (
     Cursor,
@@ -47,24 +49,8 @@ from sat_hook.web.downloads import as_download
 router = APIRouter(tags=["orders"])
 
 
-class Order(Document):
+class Order(Document, of=OrderRow):
     """An order. The client's number is masked for users who may not see numbers."""
-
-    request_id: str
-    order_id: str
-    batch_id: str
-    file_name: str
-    row_number: int
-    account: str
-    product_code: str
-    client_number: str
-    state: OrderState
-    reason_code: str | None
-    reason: str | None
-    amount_rupiah: int | None
-    quote_rupiah: int | None
-    charged_rupiah: int | None
-    changed_at: datetime
 
 
 class OrderPage(Page[Order]):
@@ -74,34 +60,18 @@ class OrderPage(Page[Order]):
     is_more: bool
 
 
-class Evidence(Document):
+class Evidence(Document, of=KeptEvidence):
     """A signed status that is kept, without its contents."""
 
-    digest: str
-    signature: str
-    key_fingerprint: str
-    observed_at: datetime
-    recorded_at: datetime
 
-
-class Callback(Document):
+class Callback(Document, of=CallbackSeen):
     """A verified callback."""
 
-    received_at: datetime
-    key_fingerprint: str
-    remote_address: str
-    repeats: int
-    last_repeat_at: datetime | None
-    is_waiting: bool
 
-
-class Alert(Document):
+class Alert(Document, of=alerts.Alert, without=("account", "batch_id", "subject")):
     """What people were told of, or shall be."""
 
-    key: str
     kind: str
-    text: str
-    occurred_at: datetime
 
 
 class OrderDetails(Document):
@@ -116,14 +86,11 @@ class OrderDetails(Document):
     alerts: tuple[Alert, ...]
 
 
-class Recheck(Document):
+class Recheck(Document, of=status_rechecks.Recheck, without=("order",)):
     """SAT's answer about an order. Only a signed one can change it; ``reason`` is why another does not."""
 
     request_id: str
     state: OrderState
-    verdict: StatusVerdict
-    reason: str
-    is_changed: bool
 
 
 _Rupiah = Annotated[int | None, Query(ge=0, le=10**12)]

@@ -8,12 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from sat_hook.application import price_records
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.price_records import ChartFormat, Period
 from sat_hook.application.rights import Right
+from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
-from sat_hook.domain.prices import ChangeKind, RecordedChange, SnapshotOutcome
+from sat_hook.domain.prices import ChangeKind, PriceSnapshot, RecordedChange, SnapshotOutcome
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page
 from sat_hook.web.api.products import Listing, Price
@@ -38,30 +40,18 @@ class Gap(Document):
     until: datetime
 
 
-class PriceLists(Document):
+class PriceLists(Document, of=price_records.PriceLists):
     """Which price lists are known. ``last_list_at``: the last one up to the end of the period."""
 
-    account: str
-    last_list_at: datetime | None
     gaps: tuple[Gap, ...]
 
 
-class PriceAttempt(Document):
+class PriceAttempt(
+    Document, of=PriceSnapshot, without=("missing_limit_percent", "response_digest", "state_digest")
+):
     """An attempt to read the price list. ``reason`` is why it changes nothing; numbers are null then."""
 
-    account: str
     snapshot_id: int
-    outcome: SnapshotOutcome
-    asked_at: datetime
-    ended_at: datetime
-    reason: str | None
-    listed: int | None
-    missing: int | None
-    unconfirmed: int | None
-    contradictory: int | None
-    changes: int | None
-    actor: str
-    cause: str
 
 
 class RecordedPriceChange(Document):
@@ -102,16 +92,10 @@ class PriceWeek(Document):
     largest: tuple[PriceMove, ...]
 
 
-class Margin(Document):
+class Margin(Document, of=ProductMargin):
     """A product's succeeded orders. ``without_fee``: their margin is unknown."""
 
-    product_code: str
-    orders: int
-    sales_price_rupiah: int
-    margin_rupiah: int
     margin_percent: str
-    without_fee: int
-    above_listed: int
 
 
 def _period(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from fastapi import APIRouter
 
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
+from sat_hook.domain.prices import ListedProduct, PricePeriod
+from sat_hook.store.account_lists import FoundProduct
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep
@@ -15,34 +15,20 @@ from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep
 router = APIRouter(tags=["prices"])
 
 
-class Listing(Document):
+class Listing(Document, of=ListedProduct):
     """A product as a price list has it. SAT's status: 1 active, 2 inactive, 3 temporarily inactive."""
 
-    code: str
-    name: str
-    price_rupiah: int | None
-    is_inquiry: bool
-    status: int
-    operator_name: str
-    category_name: str
 
-
-class Price(Document):
+class Price(Document, of=PricePeriod):
     """A product as it was listed in a period; ``until`` is null while it still is."""
 
     product: Listing
-    snapshot_id: int
-    since: datetime
-    until: datetime | None
 
 
-class Product(Document):
+class Product(Document, of=FoundProduct):
     """A product as it was listed last; ``gone_at`` is null while it is listed."""
 
-    account: str
     product: Listing
-    changed_at: datetime
-    gone_at: datetime | None
 
 
 @router.get("/products", **route(Right.VIEW))
