@@ -211,16 +211,20 @@ def rule_on(
     day_start, _ = day_bounds(now)
     admit, rulings = Admit(day_start), []
     for order in orders:
-        other = _duplicate(order, earlier.get(_key(order), ()), rules)
-        hold = _over_limit(order, batch_used, day_used, rules) if other is None else _held_for(other, rules)
+        key, price = _key(order), amount_of(order)
+        other = _duplicate(order, earlier.get(key, ()), rules)
+        hold = (
+            _over_limit(order, price, batch_used, day_used, rules)
+            if other is None
+            else _held_for(other, rules)
+        )
         if hold is not None:
             rulings.append(Ruling(order.request_id, hold, other))
             continue
         rulings.append(Ruling(order.request_id, admit))
-        batch_used = batch_used.plus(amount_of(order))
-        day_used = day_used.plus(amount_of(order))
+        batch_used, day_used = batch_used.plus(price), day_used.plus(price)
         if rules.duplicate_days:
-            earlier.setdefault(_key(order), []).append(order)
+            earlier.setdefault(key, []).append(order)
     return rulings
 
 
@@ -262,10 +266,11 @@ def _held_for(other: Order, rules: GuardRules) -> Hold:
     )
 
 
-def _over_limit(order: Order, batch_used: Usage, day_used: Usage, rules: GuardRules) -> Hold | None:
+def _over_limit(
+    order: Order, price: int, batch_used: Usage, day_used: Usage, rules: GuardRules
+) -> Hold | None:
     if HoldReason.LIMIT in order.overridden:
         return None
-    price = amount_of(order)
     if rules.order_limit_rupiah is not None and price > rules.order_limit_rupiah:
         most = rules.order_limit_rupiah
         detail = f"found {price} rupiah; expected at most {most} for one order"

@@ -150,10 +150,10 @@ def evolve(order: Order | None, request_id: str, event: Event, occurred_at: date
     if order is None:
         raise ValueError(f"the stream of {request_id} begins with {event.type_name}, not with OrderReceived")
     change = {**_change(order, event, occurred_at), "version": order.version + 1}
-    return _with(order, change)
+    return with_members(order, change)
 
 
-def _with(order: Order, change: Mapping[str, object]) -> Order:
+def with_members(order: Order, change: Mapping[str, object]) -> Order:
     """The order with other members.
 
     They are not validated: they come from events that were validated when they were read. It is what
@@ -170,7 +170,7 @@ def _with(order: Order, change: Mapping[str, object]) -> Order:
 
 def _received(order: Order | None, request_id: str, event: happened.OrderReceived) -> Order:
     version = 1 if order is None else order.version + 1
-    received = _with(_BLANK, {"request_id": request_id, "version": version, **event.__dict__})
+    received = with_members(_BLANK, {"request_id": request_id, "version": version, **event.__dict__})
     if order is None:
         return received
     rejected = RejectedSubmission(

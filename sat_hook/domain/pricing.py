@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Protocol
 
 from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.domain.client_numbers import number_shape_of
@@ -39,6 +40,19 @@ class Rejection:
     detail: str
 
 
+class OrderedRow(Protocol):
+    """What a row orders: an order has it, and so has the event that received it. Amounts in rupiah."""
+
+    @property
+    def product_code(self) -> str: ...
+    @property
+    def client_number(self) -> str: ...
+    @property
+    def amount_rupiah(self) -> int | None: ...
+    @property
+    def max_rupiah(self) -> int | None: ...
+
+
 class SimilarCodes:
     """Finds the listed code that an unlisted one probably meant.
 
@@ -69,9 +83,9 @@ def _parts(code: str) -> str:
     return "-".join(sorted(re.findall(r"[0-9a-z]+", code.lower())))
 
 
-def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
-    """Why ``order`` cannot be bought from the current catalogue, or None when it can."""
-    code = order.product_code
+def judge_row(row: OrderedRow, entry: CatalogueEntry | None) -> Rejection | None:
+    """Why ``row`` cannot be bought from the current catalogue, or None when it can."""
+    code = row.product_code
     if entry is None:
         # The product column may hold a client number by mistake.
         found = f"{len(code)} digits" if code.isdigit() else repr(code)
@@ -90,29 +104,29 @@ def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
             f"found product {code!r} with status {entry.status} ({meaning}); expected an active one",
         )
     shape = number_shape_of(code)
-    if shape is not None and not shape.fits(order.client_number):
+    if shape is not None and not shape.fits(row.client_number):
         return Rejection(
             RejectionReason.CLIENT_NUMBER_SHAPE,
-            f"found {len(order.client_number)} digits beginning with {order.client_number[:1]}; expected "
+            f"found {len(row.client_number)} digits beginning with {row.client_number[:1]}; expected "
             f"{shape.expected}",
         )
     if entry.is_inquiry:
         return None
-    return _judge_fixed_price(order, entry)
+    return _judge_fixed_price(row, entry)
 
 
-def _judge_fixed_price(order: Order, entry: CatalogueEntry) -> Rejection | None:
+def _judge_fixed_price(row: OrderedRow, entry: CatalogueEntry) -> Rejection | None:
     if not entry.price_rupiah or entry.price_rupiah < 0:
         return Rejection(RejectionReason.NO_PRICE, f"product {entry.code!r} is listed without a price")
     if not is_amount(entry.price_rupiah):
         return Rejection(RejectionReason.NO_PRICE, _beyond(f"a price of {entry.price_rupiah} rupiah"))
-    if order.amount_rupiah is not None:
+    if row.amount_rupiah is not None:
         return Rejection(
             RejectionReason.AMOUNT_NOT_ALLOWED,
-            f"found amount_rupiah {order.amount_rupiah} for product {entry.code!r}, which has a fixed price; "
+            f"found amount_rupiah {row.amount_rupiah} for product {entry.code!r}, which has a fixed price; "
             "expected none (max_rupiah sets a ceiling)",
         )
-    return judge_price(order, entry.price_rupiah)
+    return judge_price(row, entry.price_rupiah)
 
 
 def judge_bill(order: Order, sales_price_rupiah: int, base_price_rupiah: int | None) -> Rejection | None:
@@ -134,11 +148,11 @@ def _beyond(found: str) -> str:
     return f"found {found}; expected at most {MAXIMUM_AMOUNT_RUPIAH}"
 
 
-def judge_price(order: Order, price_rupiah: int) -> Rejection | None:
+def judge_price(row: OrderedRow, price_rupiah: int) -> Rejection | None:
     """Check the price against the row's maximum price."""
-    if order.max_rupiah is not None and price_rupiah > order.max_rupiah:
+    if row.max_rupiah is not None and price_rupiah > row.max_rupiah:
         return Rejection(
             RejectionReason.ABOVE_MAXIMUM,
-            f"found a price of {price_rupiah} rupiah; expected at most max_rupiah {order.max_rupiah}",
+            f"found a price of {price_rupiah} rupiah; expected at most max_rupiah {row.max_rupiah}",
         )
     return None

@@ -23,10 +23,10 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import NO_RULES, AccountRules, Usage, amount_of, rule_on
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of, request_id_of
 from sat_hook.domain.masking import masked_words
-from sat_hook.domain.order import Order, OrderState, evolve
-from sat_hook.domain.order_commands import Hold, OrderCommand, Quote, Receive, Reject
+from sat_hook.domain.order import Order, OrderState, evolve, with_members
+from sat_hook.domain.order_commands import Hold, OrderCommand, Quote, Receive, Reject, Validate
 from sat_hook.domain.order_decisions import decide
-from sat_hook.domain.order_events import QuoteSource, RejectionReason
+from sat_hook.domain.order_events import OrderReceived, QuoteSource, RejectionReason
 from sat_hook.domain.people import USER_PREFIX
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes
@@ -178,9 +178,11 @@ class _Check:
         self._around, self._account, self._batch_id = around, account, batch_id
         self._now = around.clock.now()
         self._row_numbers: list[int] = []
-        # Orders are large: each is made when it is looked at, of the order before it and its events.
-        self._received: dict[str, tuple[Order | None, tuple[Event, ...]]] = {}
+        # Orders are large: each is made when it is looked at, of the order before it and its row.
+        self._received: dict[str, tuple[Order | None, OrderReceived]] = {}
         self._quoted: list[Order] = []
+        # By product, an order that was received for the first time, validated and quoted.
+        self._models: dict[str, Order] = {}
         self._bills: list[Order] = []
         self._origins: dict[str, Origin] = {}
 
@@ -222,7 +224,7 @@ class _Check:
                 aside = set_aside_by(row, received, before, decision.reason, self.file_name)
                 self.found.append(row_findings.of_row_set_aside(aside, before, self._origin_of(before)))
                 continue
-            self._received[request_id] = before, decision
+            self._received[request_id] = before, received
 
     def validate(self) -> None:
         """Judge the orders by the catalogue, and quote those that have a listed price."""
@@ -230,30 +232,48 @@ class _Check:
         similar = SimilarCodes(catalogue)
         active = SimilarCodes(code for code, entry in catalogue.items() if entry.is_active)
         valid_until = self._now + timedelta(days=1)
-        for order in map(self._order, self._received):
-            verdict = verdict_on(order, catalogue, similar)
+        for request_id, (_, received) in self._received.items():
+            verdict = verdict_on(received, catalogue, similar)
             if isinstance(verdict, Reject):
+                order = self._order(request_id)
                 entry = catalogue.get(order.product_code)
                 near = similar.to(order.product_code) if entry is None else None
                 if verdict.reason is RejectionReason.INACTIVE_PRODUCT:
                     near = active.to(order.product_code)
                 self.found.append(row_findings.of_rejection(order, verdict, entry, near, self.file_name))
             elif verdict.is_inquiry:
-                self._bills.append(self._after(order, verdict))
+                self._bills.append(self._after(self._order(request_id), verdict))
             else:
                 price = verdict.list_price_rupiah
                 quote = Quote(price, QuoteSource.CATALOGUE, None, valid_until)
-                self._quoted.append(self._after(self._after(order, verdict), quote))
+                self._quoted.append(self._quoted_order(request_id, verdict, quote))
 
     def _order(self, request_id: str) -> Order:
         """An order of this file, as received."""
-        before, events = self._received[request_id]
-        return self._folded(before, request_id, events)
+        before, received = self._received[request_id]
+        return self._folded(before, request_id, (received,))
 
-    def _after(self, order: Order, command: OrderCommand) -> Order:
-        decision = decide(order, command)
-        assert not isinstance(decision, Refusal), decision
-        return self._folded(order, order.request_id, decision)
+    def _quoted_order(self, request_id: str, validate: Validate, quote: Quote) -> Order:
+        """An order of this file, validated and quoted.
+
+        Deciding and folding is done once a product: its orders that were received for the first time differ
+        only in what their rows say, which neither command reads or changes.
+        """
+        before, received = self._received[request_id]
+        model = self._models.get(received.product_code) if before is None else None
+        if model is not None:
+            return with_members(model, {**received.__dict__, "request_id": request_id})
+        order = self._after(self._order(request_id), validate, quote)
+        if before is None:
+            self._models[received.product_code] = order
+        return order
+
+    def _after(self, order: Order, *commands: OrderCommand) -> Order:
+        for command in commands:
+            decision = decide(order, command)
+            assert not isinstance(decision, Refusal), decision
+            order = self._folded(order, order.request_id, decision)
+        return order
 
     def _folded(self, order: Order | None, request_id: str, events: Iterable[Event]) -> Order:
         for event in events:
@@ -288,7 +308,8 @@ class _Check:
 
     def conclude(self) -> BatchCheck:
         """Compare with the deposit and the threshold of approval."""
-        around, total = self._around, sum(map(amount_of, self._quoted))
+        around, products = self._around, self._products()
+        total = sum(product.rupiah for product in products)
         standing = around.store.load_account(account_id_of(self._account))
         observation = around.deposit()
         with around.funds.looking(self._account) as funds:
@@ -299,7 +320,7 @@ class _Check:
         needs_approval: bool | None = approvers > 0
         if self._bills and any(over is not None for over in tiers.over_rupiah) and not needs_approval:
             needs_approval = None
-        remarks = sorted(self._remarks(free), key=_by_row)
+        remarks = sorted(self._remarks(free, total), key=_by_row)
         return BatchCheck(
             account=self._account,
             pause_reason=masked_words(standing.pause_reason or "")
@@ -317,18 +338,18 @@ class _Check:
             approval_over_rupiah=over_rupiah,
             needs=self.needs(),
             findings=tuple(sorted(self.found, key=_by_row)),
-            products=self._products(),
+            products=products,
             rules=around.rules,
             remarks=tuple(remarks),
             row_numbers=tuple(self._row_numbers),
             lights=self._lights(remarks),
         )
 
-    def _remarks(self, free_rupiah: int) -> Iterator[RowFinding]:
+    def _remarks(self, free_rupiah: int, total_rupiah: int) -> Iterator[RowFinding]:
         """The bills, and the rows that the free deposit does not reach."""
         for order in self._bills:
             yield row_findings.of_bill(order, self.file_name)
-        for order in self._quoted:
+        for order in self._quoted if total_rupiah > free_rupiah else ():
             free_rupiah -= amount_of(order)
             if free_rupiah < 0:
                 yield row_findings.of_short_funds(order, self.file_name)
@@ -345,10 +366,10 @@ class _Check:
         return tuple(sorted(priced + unpriced, key=lambda one: (-one.rupiah, one.product_code)))
 
     def _lights(self, remarks: Iterable[RowFinding]) -> bytes:
-        lights = dict.fromkeys(self._row_numbers, Light.GREEN)
+        lights = dict.fromkeys(self._row_numbers, Light.GREEN.letter)
         for finding in (*remarks, *self.found):
-            lights[finding.row_number] = finding.light
-        return b"".join(light.letter for light in lights.values())
+            lights[finding.row_number] = finding.light.letter
+        return b"".join(lights.values())
 
     def _origin_of(self, order: Order) -> Origin | None:
         """Where an earlier order came from; None for one of this file, or after many others."""

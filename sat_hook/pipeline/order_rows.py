@@ -52,11 +52,11 @@ class OrderRow(NamedTuple):
 def order_or_problem(values: Mapping[str, str], limits: FileLimits = FILE_LIMITS) -> OrderRow | RowProblem:
     """The order or problem of a row, given by column names; blanks around cells are already removed."""
     longest = limits.cell_characters
-    for name, value in values.items():
-        if not value or (len(value) <= longest and _PLAIN.fullmatch(value)):
-            continue
-        if problem := _unsuitable(name, value, limits):
-            return problem
+    together = "".join(values.values())
+    if len(together) > longest or not _PLAIN.fullmatch(together):
+        for name, value in values.items():
+            if value and (problem := _unsuitable(name, value, limits)):
+                return problem
     if error := values.get(INTAKE_ERROR):
         return RowProblem("bad_field_name", "fields", error, field_names_expected(limits))
     order_id = values.get("order_id", "")

@@ -12,10 +12,10 @@ from sat_hook.domain.batch_events import BatchValidated
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Reject, Validate
 from sat_hook.domain.order_events import RejectionReason
-from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes, judge_row
+from sat_hook.domain.pricing import CatalogueEntry, OrderedRow, SimilarCodes, judge_row
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.protocol.messages import Product
@@ -91,13 +91,13 @@ def validate_orders(
 
 
 def verdict_on(
-    order: Order, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes
+    row: OrderedRow, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes
 ) -> Validate | Reject:
-    """The catalogue's verdict on an order."""
-    entry = catalogue.get(order.product_code)
-    rejection = judge_row(order, entry)
+    """The catalogue's verdict on a row, as an order or as its first event."""
+    entry = catalogue.get(row.product_code)
+    rejection = judge_row(row, entry)
     if rejection is not None:
-        meant = similar.to(order.product_code) if entry is None else None
+        meant = similar.to(row.product_code) if entry is None else None
         hint = f" (did you mean {meant!r}?)" if meant else ""
         return Reject(rejection.reason, f"{rejection.detail}{hint}")
     assert entry is not None

@@ -99,6 +99,25 @@ def test_a_check_agrees_with_the_run(line: Line) -> None:
     assert set(needs) == {need for need in expected.needs if need.standing != "held"}
 
 
+def test_orders_of_one_product_are_judged_each_by_its_own_row(line: Line) -> None:
+    """A check quotes the orders of a product alike: their numbers, ceilings and earlier lives stay theirs."""
+    line.run(HEADER.encode() + b"A-1,50k-simpti,081211311110\n")  # rejected, so another batch may receive it
+    lines = (
+        "A-1,50k-simpati,081211311111,",
+        "A-2,50k-simpati,081211311112,",
+        "A-3,50k-simpati,081211311111,",
+    )
+    found = check(
+        line, "\n".join((f"{HEADER.strip()},max_rupiah", *lines, "A-4,50k-simpati,081211311113,1\n")).encode()
+    )
+    assert [(row.row_number, row.code) for row in found.findings] == [
+        (4, "business_duplicate"),
+        (5, "above_maximum"),
+    ]
+    ((_, orders, price, rupiah),) = found.products
+    assert (orders, rupiah) == (2, 2 * (price or 0))
+
+
 def test_a_check_knows_what_was_submitted_before(line: Line) -> None:
     """The same file is the same batch; a row of an earlier batch is not paid again; duplicates count."""
     line.run(HEADER.encode() + b"A-1,50k-simpati,081211311111\n")
