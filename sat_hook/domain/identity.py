@@ -8,6 +8,7 @@ Ids use at most 32 characters of ``[A-Z2-7]``, because it is unknown what SAT ac
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable
 
@@ -17,8 +18,6 @@ REQUEST_ID_LENGTH = 32
 BATCH_ID_LENGTH = 26
 BREAK_ID_LENGTH = 16
 _ENCODED_BYTES = 20
-_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_TEN_BITS = [first + second for first in _BASE32 for second in _BASE32]
 
 
 def request_id_of(account: str, order_id: str) -> str:
@@ -94,13 +93,5 @@ def digest_of(content: bytes) -> str:
 def _derive(prefix: str, length: int, *parts: str) -> str:
     # A JSON array, not a join: ("a", "b-c") and ("a-b", "c") must differ.
     digest = hashlib.sha256(to_json(parts)).digest()
-    # Each 5 bytes give 8 characters, whatever follows them. The standard library's base32 takes twice as
-    # long, and every row of a file needs an id.
-    encoded = prefix
-    for start in range(0, _ENCODED_BYTES, 5):
-        bits = int.from_bytes(digest[start : start + 5], "big")
-        encoded += (
-            f"{_TEN_BITS[bits >> 30]}{_TEN_BITS[bits >> 20 & 1023]}"
-            f"{_TEN_BITS[bits >> 10 & 1023]}{_TEN_BITS[bits & 1023]}"
-        )
-    return encoded[:length]
+    # Each 5 bytes give 8 characters, whatever follows them.
+    return prefix + base64.b32encode(digest[:_ENCODED_BYTES]).decode("ascii")[: length - len(prefix)]
