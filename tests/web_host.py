@@ -19,6 +19,19 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
 from sat_hook.web.host import Problem, User
 
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "bulk_disbursement": {
+        "account": "sat_default",
+        "approve_held": False,
+        "batch_id": None,
+        "on_bad_rows": "proceed",
+        "on_short_funds": "wait",
+        "order_limit_rupiah": None,
+    },
+    "nightly_reconciliation": {"accounts": None, "cut_off_minutes": 0, "day": None},
+    "product_price_snapshot": {"accounts": None, "missing_limit_percent": 20},
+}
+
 
 class UntouchedError(Exception):
     """The request was let through to the database."""
@@ -72,6 +85,7 @@ class FakeRuns:
     """Runs that are noted down and never start."""
 
     started: dict[str, Run] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     answered: list[tuple[str, str, str]] = field(default_factory=list)
     tasks_of: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
@@ -85,9 +99,9 @@ class FakeRuns:
         at: datetime | None = None,
     ) -> bool:
         """Once for each id."""
-        del note
         if run_id in self.started:
             return False
+        self.notes[run_id] = note
         after = at or datetime.now(UTC)
         url = f"/dags/{dag_id}/runs/{run_id}"
         self.started[run_id] = Run(dag_id, run_id, RunState.QUEUED, after, conf, url)
@@ -98,10 +112,20 @@ class FakeRuns:
         del dag_id
         return self.started.get(run_id)
 
-    def tasks(self, dag_id: str, run_id: str) -> list[RunTask]:
+    def tasks(self, dag_id: str, run_id: str, *states: str) -> list[RunTask]:
         """As given."""
         del dag_id
-        return [RunTask(*task) for task in self.tasks_of.get(run_id, {}).items()]
+        tasks = self.tasks_of.get(run_id, {}).items()
+        return [RunTask(name, state) for name, state in tasks if not states or state in states]
+
+    def parameters(self, dag_id: str) -> dict[str, Any]:
+        """Some of each DAG's, with their defaults."""
+        return dict(PARAMETERS.get(dag_id, {}))
+
+    def is_paused(self, dag_id: str) -> bool:
+        """No DAG is."""
+        del dag_id
+        return False
 
     def under_way(self, dag_id: str) -> list[Run]:
         """Those that have not ended."""

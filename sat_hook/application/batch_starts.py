@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from sat_hook.application.asked_runs import refuse_unknown, start_run
 from sat_hook.application.clocks import clock_on
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.errors import StartRefusedError
-from sat_hook.application.installation import Installation
+from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
@@ -21,6 +22,9 @@ from sat_hook.domain.decision import Record
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.store.postgres import PostgresEventStore
 
+_OF_THE_BATCH = frozenset({"batch_id", "account"})
+"""The parameters that the batch itself gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunPolicies:
@@ -29,9 +33,30 @@ class RunPolicies:
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED
     on_short_funds: ShortFundsPolicy = ShortFundsPolicy.WAIT
 
-    def conf(self) -> dict[str, Any]:
-        """The run's parameters."""
-        return {"on_bad_rows": self.on_bad_rows.value, "on_short_funds": self.on_short_funds.value}
+    def asked(self) -> RunAsked:
+        """Both as parameters of a run."""
+        names = {"on_bad_rows": self.on_bad_rows.value, "on_short_funds": self.on_short_funds.value}
+        return RunAsked(parameters=names)
+
+
+@dataclass(frozen=True, slots=True)
+class RunAsked:
+    """What a person asks of a run.
+
+    :param account: the account that pays, by its connection or its name in the log; None is the batch's.
+    :param parameters: parameters of the DAG by name; the others have their defaults. None of them loosens a
+        rule of the account.
+    """
+
+    account: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BegunRun(NamedTuple):
+    """A run, and whether it was started just now."""
+
+    run: Run
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +75,41 @@ class BatchStarts:
         batch_id: str,
         person: Person,
         runs: Runs,
-        policies: RunPolicies | None = None,
+        asked: RunAsked | None = None,
         *,
         note: str = "",
         at: datetime | None = None,
-    ) -> Run:
+    ) -> BegunRun:
         """Start the first run of a batch. If it was started before, return that run and change nothing.
 
         :param at: when it begins; None is now.
-        :param note: the run's note for readers in Airflow.
-        :raises StartRefusedError: a run of another batch has the first run's name.
+        :param note: the run's note for readers in Airflow, after the name of the file.
+        :raises StartRefusedError: a run of another batch has the first run's name, the account is not the
+            batch's, or Airflow does not accept the parameters.
         """
         person.require(Right.SUBMIT)
         run_id = first_run_of(batch_id)
         batch = load_batch(self.installation.store(), batch_id)
-        conf = {**self._conf(batch), **(policies or RunPolicies()).conf()}
-        runs.start(BATCH_DAG, run_id, conf, note=note, at=at)
-        return _started(_first_of(batch_id, runs), run_id)
+        about = f"{batch.file_name}: {note}" if note else batch.file_name
+        is_new = start_run(
+            runs, BATCH_DAG, run_id, self._conf(batch, asked or RunAsked(), runs), note=about, at=at
+        )
+        return BegunRun(_started(_first_of(batch_id, runs), run_id), is_new)
 
-    def run_again(self, batch_id: str, person: Person, runs: Runs) -> Run:
-        """Run a batch once more with the parameters of its first run. Nothing is sent twice.
+    def run_again(self, batch_id: str, person: Person, runs: Runs, asked: RunAsked | None = None) -> Run:
+        """Run a batch once more with the parameters of its first run, unless others are asked for. Nothing is
+        sent twice.
 
         After a planned start was cancelled, the batch is planned for now, in the person's name.
 
-        :raises StartRefusedError: its first run begins later, or another run began within the same second.
+        :raises StartRefusedError: its first run begins later, another run began within the same second, the
+            account is not the batch's, or Airflow does not accept the parameters.
         """
         person.require(Right.SUBMIT)
         first = _first_of(batch_id, runs)
         store = self.installation.store()
         batch, clock = load_batch(store, batch_id), clock_on(store)
-        conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch)}
+        conf = {**(first.conf if first else {}), **self._conf(batch, asked or RunAsked(), runs)}
         now = clock.now()
         if first is not None and not first.state.is_final and first.run_after > now:
             raise StartRefusedError(
@@ -90,15 +120,16 @@ class BatchStarts:
             planned = Record(BatchStartPlanned(starts_at=now))
             CommandHandler(store, clock).apply_to_batch(batch_id, planned, person.by("run"))
         run_id = f"{first_run_of(batch_id)}_{now:%Y%m%dT%H%M%S}"
-        if not runs.start(BATCH_DAG, run_id, conf):
+        if not start_run(runs, BATCH_DAG, run_id, conf, note=batch.file_name):
             raise StartRefusedError(f"run {run_id}: found a run of this name; expected none, try again")
         return _started(runs.find(BATCH_DAG, run_id), run_id)
 
-    def run_rest(self, batch_id: str, person: Person, runs: Runs) -> Run:
+    def run_rest(self, batch_id: str, person: Person, runs: Runs, asked: RunAsked | None = None) -> Run:
         """Run what is left of a batch: its first run when there was none, else another one."""
         person.require(Right.SUBMIT)
-        act = self.start if _first_of(batch_id, runs) is None else self.run_again
-        return act(batch_id, person, runs)
+        if _first_of(batch_id, runs) is None:
+            return self.start(batch_id, person, runs, asked).run
+        return self.run_again(batch_id, person, runs, asked)
 
     def withdraw_planned(self, batch_id: str, reason: str, person: Person, runs: Runs) -> Run:
         """Withdraw a batch whose run begins later, and end that run. A batch whose run has begun goes on.
@@ -157,11 +188,17 @@ class BatchStarts:
             return named
         return self.installation.store().batch_of_run(f"{dag_id}/{run_id}")
 
-    def _conf(self, batch: Batch) -> dict[str, Any]:
-        return {
-            "batch_id": batch.batch_id,
-            "account": self.installation.accounts.connection_of(batch.account),
-        }
+    def _conf(self, batch: Batch, asked: RunAsked, runs: Runs) -> dict[str, Any]:
+        """The conf of a run: the batch, the connection of its account, and the parameters asked for."""
+        accounts, parameters = self.installation.accounts, dict(asked.parameters)
+        if asked.account is not None and (owner := accounts.account_of(asked.account)) != batch.account:
+            raise StartRefusedError(
+                f"account: found {owner!r}; expected {batch.account!r}, whose batch {batch.batch_id} is"
+            )
+        if parameters:
+            refuse_unknown(parameters, runs.parameters(BATCH_DAG).keys() - _OF_THE_BATCH)
+        connection = names_of(accounts, asked.account or batch.account).connection
+        return {**parameters, "batch_id": batch.batch_id, "account": connection}
 
 
 def last_run_of(store: PostgresEventStore, batch_id: str, runs: Runs) -> Run | None:

@@ -104,13 +104,17 @@ class DraftSubmissions:
             limits=installation.settings().maximum,
             preparations=tuple(preparations),
         ).submission
-        run = BatchStarts(installation).start(
-            submitted.batch_id,
-            person,
-            runs,
-            RunPolicies(options.on_bad_rows, options.on_short_funds),
-            note=_note(draft, stored),
-            at=options.start_at,
+        run = (
+            BatchStarts(installation)
+            .start(
+                submitted.batch_id,
+                person,
+                runs,
+                RunPolicies(options.on_bad_rows, options.on_short_funds).asked(),
+                note=(stored.summary or {}).get("needs_in_words") or "",
+                at=options.start_at,
+            )
+            .run
         )
         if draft.batch_id is None:
             done = draft.model_copy(update={"batch_id": submitted.batch_id})
@@ -157,9 +161,3 @@ class DraftSubmissions:
         if draft.is_the_upload:
             return self._store.upload(stored.draft_id)
         return draft.order_file(rows, limits)
-
-
-def _note(draft: Draft, stored: StoredDraft) -> str:
-    """The note of a run: the file, and the rows that need a person."""
-    needs = (stored.summary or {}).get("needs_in_words")
-    return f"{draft.file_name}: {needs}" if needs else draft.file_name

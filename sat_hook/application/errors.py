@@ -66,6 +66,10 @@ class EventNotFoundError(LookupError):
     """The log has no event at this position."""
 
 
+class RunNotFoundError(LookupError):
+    """Airflow has no such run."""
+
+
 class StartRefusedError(StepError):
     """The run cannot be started or cancelled; the text says why."""
 

@@ -72,8 +72,14 @@ class Runs(Protocol):
     def find(self, dag_id: str, run_id: str) -> Run | None:
         """The run; None when there is none."""
 
-    def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
-        """The tasks of a run that exists, in any order."""
+    def tasks(self, dag_id: str, run_id: str, *states: str) -> Sequence[RunTask]:
+        """The tasks of a run that exists, in any order; only those in the given states, if any are given."""
+
+    def parameters(self, dag_id: str) -> Mapping[str, Any]:
+        """The parameters that a run of the DAG accepts, with their defaults."""
+
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether the DAG is paused, so that its runs only queue."""
 
     def under_way(self, dag_id: str) -> Sequence[Run]:
         """The runs of a DAG that have not ended, at most :data:`MAXIMUM_UNDER_WAY`."""

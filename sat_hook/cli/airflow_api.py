@@ -1,4 +1,4 @@
-"""Airflow's REST API and the plugin's routes, as the person who runs the command."""
+"""The API of the plugin, as the person who runs the command. Of Airflow's own API only the login is used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import requests
@@ -18,7 +18,6 @@ BOOKS_DAG_ID = "nightly_reconciliation"
 UPLOAD_SECONDS = 180.0
 DOWNLOAD_SECONDS = 600.0
 BYTES_PER_PART = 1 << 18
-MAXIMUM_NOTE_CHARACTERS = 1000
 ITEMS_PER_PAGE = 200
 
 Query = str | Sequence[str] | None
@@ -61,10 +60,6 @@ def _route(place: Iterable[str]) -> str:
     return "/".join(["/sat/v1", *(quote(part, safe="") for part in place)])
 
 
-def _run_path(run_id: str, dag_id: str = DAG_ID) -> str:
-    return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
-
-
 def _step(task_id: str, state: str | None) -> str:
     """Return a task's name as it is shown to a user."""
     if state == "awaiting_input" or (task_id, state) == ("approve", "deferred"):
@@ -74,8 +69,35 @@ def _step(task_id: str, state: str | None) -> str:
     return task_id
 
 
+class RunProgress(NamedTuple):
+    """How far a run has come.
+
+    :param tasks: those that are at work, wait for a person, or failed, each with its state.
+    """
+
+    state: str
+    tasks: tuple[tuple[str, str], ...]
+    is_paused: bool
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run does nothing more."""
+        return self.state in FINAL_RUN_STATES
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The tasks at work, each named once; none after the run's end."""
+        at_work = (_step(*task) for task in self.tasks if task[1] != "failed")
+        return () if self.is_final else tuple(dict.fromkeys(at_work))
+
+    @property
+    def failed(self) -> str:
+        """The tasks that failed, each named once."""
+        return ", ".join(dict.fromkeys(name for name, state in self.tasks if state == "failed")) or "a task"
+
+
 class AirflowApi(AirflowSession):
-    """What one user asks of Airflow and of the plugin."""
+    """What one user asks of the API of the plugin."""
 
     def submit(self, content: bytes, query: Mapping[str, str | None]) -> Submitted:
         """Upload a file. The same bytes always give the same batch."""
@@ -110,54 +132,27 @@ class AirflowApi(AirflowSession):
             raise CommandError.at("--account", "nothing", expected)
         return known[0]
 
-    def connection_named(self, named: str) -> str:
-        """Return the connection of an account. Any other name is passed on, for Airflow to refuse.
+    def start(self, batch_id: str, **asked: object) -> dict[str, Any]:
+        """Start the first run of a batch; ``is_new`` is false when it was started before."""
+        return self._post(_route(("batches", batch_id, "start")), asked)
 
-        :raises CommandError: several connections belong to the named account.
-        """
-        known = self.accounts()
-        found = sorted(connection for connection, account in known.items() if account == named)
-        if named in known or not found:
-            return named
-        if len(found) > 1:
-            raise CommandError.at("--account", repr(named), f"one of its connections: {', '.join(found)}")
-        return found[0]
+    def run_again(self, batch_id: str, **asked: object) -> dict[str, Any]:
+        """Run what is left of a batch."""
+        return self._post(_route(("batches", batch_id, "run")), asked)
 
-    def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID, note: str = "") -> bool:
-        """Start a run with a note for its readers. Returns False when a run with this id exists."""
-        body: dict[str, Any] = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)}
-        if note:
-            body["note"] = note[:MAXIMUM_NOTE_CHARACTERS]
-        reply = self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body, accept=(409,))
-        return reply.status_code != 409
+    def start_other(self, dag_id: str, parameters: Mapping[str, object]) -> dict[str, Any]:
+        """Start a run that belongs to no batch."""
+        return self._post(_route(("dags", dag_id, "runs")), {"parameters": parameters})
 
-    def parameters(self) -> list[str]:
-        """Return the names of the parameters that a run of the DAG accepts."""
-        return sorted(self._get(f"/api/v2/dags/{DAG_ID}/details")["params"])
+    def parameters(self, dag_id: str = DAG_ID) -> dict[str, Any]:
+        """Return the parameters that a run of a DAG accepts, with their defaults."""
+        return self.read("dags", dag_id, "parameters")
 
-    def set_note(self, run_id: str, note: str) -> None:
-        """Replace the note of a run, if the user may."""
-        body = {"note": note[:MAXIMUM_NOTE_CHARACTERS]}
-        self._ask("PATCH", _run_path(run_id), json=body, accept=(403, 404))
-
-    def run(self, run_id: str, dag_id: str = DAG_ID) -> dict[str, Any]:
-        """Return the run as Airflow describes it."""
-        return self._get(_run_path(run_id, dag_id))
-
-    def tasks(self, run_id: str, *states: str) -> dict[str, str | None]:
-        """Return the run's tasks in these states, each with its state. A mapped task is listed once."""
-        path = f"{_run_path(run_id)}/taskInstances"
-        listed = self._get(path, {"state": states})["task_instances"]
-        return {str(task["task_id"]): task.get("state") for task in listed}
-
-    def steps(self, run_id: str) -> list[str]:
-        """Return the names of the tasks that are running or deferred, or wait for a person's answer."""
-        tasks = self.tasks(run_id, "running", "deferred", "awaiting_input")
-        return list(dict.fromkeys(_step(task_id, state) for task_id, state in tasks.items()))
-
-    def is_paused(self, dag_id: str = DAG_ID) -> bool:
-        """Whether the DAG is paused, so that runs only queue."""
-        return bool(self._get(f"/api/v2/dags/{dag_id}")["is_paused"])
+    def progress(self, run_id: str, dag_id: str = DAG_ID) -> RunProgress:
+        """Return how far a run has come."""
+        found = self.read("runs", dag_id, run_id)
+        tasks = tuple((task["task_id"], task["state"]) for task in found["tasks"])
+        return RunProgress(found["state"], tasks, found["is_paused"])
 
     def results(self, batch_id: str, at: int | None = None) -> Download:
         """Return the result file as of now, or as of a log position."""
@@ -169,14 +164,6 @@ class AirflowApi(AirflowSession):
         path = f"/sat/v1/batches/{batch_id}/deliver"
         reply = self._ask("POST", path, json={"reason": reason, "format": file_format})
         return _downloaded(reply, f"{batch_id}.goods.{file_format}")
-
-    def conf_of(self, run_id: str) -> dict[str, Any] | None:
-        """Return the conf that a run was given, or None when there is no such run."""
-        reply = self._ask("GET", _run_path(run_id), accept=(404,))
-        if reply.status_code == 404:
-            return None
-        conf = self._document(reply).get("conf")
-        return conf if isinstance(conf, dict) else {}
 
     def act(self, *place: str, reason: str, **members: object) -> dict[str, Any]:
         """Do something as this user, and return the plugin's answer.
@@ -227,10 +214,7 @@ class AirflowApi(AirflowSession):
 
     def cut_off_minutes(self) -> int:
         """Return the cut-off with which the DAG closes days; midnight if the DAG does not say."""
-        answer = self._ask("GET", f"/api/v2/dags/{BOOKS_DAG_ID}/details", accept=(404,))
-        parameters = self._document(answer).get("params")
-        described = parameters.get("cut_off_minutes") if isinstance(parameters, dict) else None
-        value = described.get("value") if isinstance(described, dict) else described
+        value = self.parameters(BOOKS_DAG_ID).get("cut_off_minutes")
         return value if isinstance(value, int) else 0
 
     def day_report(self, account: str, day: str, version: int | None) -> Download:

@@ -145,31 +145,17 @@ class AirflowSession:
             )
         return document
 
-    @staticmethod
-    def _dag_behind(path: str) -> str:
-        """Return the DAG that a request is about."""
-        if path.startswith("/sat/v1/exports"):
-            return EXPORT_DAG_ID
-        named = re.match(r"/api/v2/dags/(\w+)", path)
-        return named[1] if named else DAG_ID
-
     def _refusal(self, reply: requests.Response, path: str) -> CommandError:
-        problem, status, dag_id = _problem(reply), reply.status_code, self._dag_behind(path)
+        problem, status = _problem(reply), reply.status_code
         detail = _detail(problem)
         if status == 401:
             return CommandError.at(
                 self.url, "a token that Airflow refuses", "a valid SAT_AIRFLOW_TOKEN, or user and password"
             )
-        if status == 403 and path.startswith("/sat/") and detail:
-            return CommandError(detail)
         if hint := _NOT_FOUND.get(problem.get("type", "")):
             return CommandError(hint.format(detail))
         if problem.get("type") in ("account_unclear", "list_refused") and _OPTION.match(detail):
             return CommandError(f"--{detail}")
-        if status == 403:
-            return CommandError.at(
-                self.url, "a user who may not do this", f"one who may trigger the DAG {dag_id}"
-            )
         if status == 503:
             away = detail or f"{self.url}: a part of Airflow is away"
             # If the response to a commit was lost, the commit may have happened.
@@ -184,8 +170,6 @@ class AirflowSession:
             )
         if status == 404 and path.startswith("/sat/") and detail in ("", "Not Found"):
             return CommandError.at(self.url, "no route /sat/v1", "an Airflow with the plugin sat_plugin")
-        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and dag_id in detail:
-            return CommandError.at(self.url, f"no DAG {dag_id}", "an Airflow that has loaded it")
         return CommandError(detail or f"{self.url}: found HTTP {status} for {path}; expected success")
 
 

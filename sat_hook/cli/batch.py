@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ from sat_hook.cli.options import Reason
 from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from sat_hook.cli.airflow_api import AirflowApi, Download
@@ -78,25 +80,27 @@ def submit(
         # Checked before the file is submitted: a misspelled limit would be no limit.
         parameters = run_parameters(api, param)
         submitted = api.submit(content, upload_query(file, account, reference, on_bad_rows))
-        conf = {**parameters, "batch_id": submitted.batch_id, "account": submitted.connection}
         if on_bad_rows is not None:
-            conf["on_bad_rows"] = on_bad_rows.value
-        run_id = f"batch_{submitted.batch_id}"
-        if api.trigger(run_id, conf, note=submitted.needs_in_words):
+            parameters["on_bad_rows"] = on_bad_rows.value
+        begun = api.start(
+            submitted.batch_id,
+            account=submitted.connection,
+            parameters=parameters,
+            note=submitted.needs_in_words,
+        )
+        run_id = str(begun["run_id"])
+        if begun["is_new"]:
             out.print(f"Batch [bold]{submitted.batch_id}[/] runs: {api.run_url(run_id)}")
             _say_needs(out, submitted.needs_in_words, f"each of them: sat batch results {submitted.batch_id}")
         else:
-            _say_already_run(api, run_id, submitted.batch_id, out)
-        if api.is_paused():
+            _say_already_run(api, begun, submitted.batch_id, out)
+        if api.progress(run_id).is_paused:
             out.print("[yellow]The DAG bulk_disbursement is paused[/]: the run waits until a user resumes it")
         if not wait:
             out.print(f"Look at it with: sat batch show {submitted.batch_id}")
             return
         state = follow_to_end(api, run_id, submitted.batch_id, timeout, out)
-        summary = api.summary(submitted.batch_id)
-        print_summary(summary, out)
-        if summary["needs_in_words"] != submitted.needs_in_words:
-            api.set_note(run_id, summary["needs_in_words"])
+        print_summary(api.summary(submitted.batch_id), out)
     exit_as_the_run_did(state)
 
 
@@ -189,17 +193,17 @@ def _say_needs(out: Console, needs_in_words: str, then: str) -> None:
         out.print(then, markup=False)
 
 
-def _say_already_run(api: AirflowApi, run_id: str, batch_id: str, out: Console) -> None:
+def _say_already_run(api: AirflowApi, run: Mapping[str, Any], batch_id: str, out: Console) -> None:
     """Print which batch these bytes are, its state, and what the user may want instead of submitting them
     again.
     """
     from sat_hook.cli.airflow_api import FINAL_RUN_STATES
     from sat_hook.cli.run_progress import states_in_words
 
-    state = str(api.run(run_id)["state"])
+    state = str(run["state"])
     out.print(
         f"[yellow]Already run[/]: this file is batch [bold]{batch_id}[/], whose run is {state}; nothing was "
-        f"changed. {api.run_url(run_id)}"
+        f"changed. {api.run_url(run['run_id'])}"
     )
     summary = api.summary(batch_id)
     states = states_in_words({count["state"]: count["orders"] for count in summary["counts"]}) or "no orders"

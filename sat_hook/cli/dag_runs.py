@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from sat_hook.cli.context import airflow_of, settings_of
-from sat_hook.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,22 +34,16 @@ def ask_for_run(
     :raises CommandError: Airflow refuses.
     :raises typer.Exit: with code 3, when the run is still going after ``timeout``.
     """
-    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
-
     asked_at = datetime.now(UTC)
-    run_id = f"asked_{asked_at:%Y%m%dT%H%M%S_%f}"
     with airflow_of(settings_of(context)) as api:
-        if "accounts" in conf:
-            conf = {**conf, "accounts": [api.connection_named(named) for named in conf["accounts"]]}
-        if not api.trigger(run_id, conf, dag_id=dag_id):
-            raise CommandError.at(run_id, "a run of this name", "none: try again")
+        run_id = str(api.start_other(dag_id, conf)["run_id"])
         out.print(f"Asked: {api.run_url(run_id, dag_id=dag_id)}")
         if not wait:
             return AskedRun(run_id, asked_at, None)
         deadline = time.monotonic() + timeout
-        while (state := str(api.run(run_id, dag_id=dag_id)["state"])) not in FINAL_RUN_STATES:
+        while not (run := api.progress(run_id, dag_id)).is_final:
             if time.monotonic() >= deadline:
                 out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
                 raise typer.Exit(STILL_RUNNING)
             time.sleep(LOOK_EVERY_SECONDS)
-    return AskedRun(run_id, asked_at, state)
+    return AskedRun(run_id, asked_at, run.state)

@@ -46,7 +46,6 @@ def export(
 
     The pack contains its own verifier: python verify.py --key PUBLIC_KEY PACK.
     """
-    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
     from sat_hook.cli.airflow_session import EXPORT_DAG_ID
 
     now = datetime.now(UTC)
@@ -54,7 +53,7 @@ def export(
     out = console()
     with airflow_of(settings_of(context)) as airflow:
         asked = airflow.act(
-            "exports",
+            "evidence-packs",
             recorded_from=recorded_from.isoformat(),
             recorded_before=recorded_before.isoformat(),
             with_personal_data=personal,
@@ -62,20 +61,18 @@ def export(
         )
         export_id = str(asked["export_id"])
         out.print(f"asked for export {export_id}")
-        # A run that exists goes on.
-        airflow.trigger(export_id, {"export_id": export_id}, EXPORT_DAG_ID)
-        if airflow.is_paused(EXPORT_DAG_ID):
+        if airflow.progress(export_id, EXPORT_DAG_ID).is_paused:
             out.print("[yellow]The DAG audit_export is paused[/]: the pack waits until a user switches it on")
         deadline = time.monotonic() + timeout
-        while (state := str(airflow.run(export_id, EXPORT_DAG_ID)["state"])) not in FINAL_RUN_STATES:
+        while not (run := airflow.progress(export_id, EXPORT_DAG_ID)).is_final:
             if time.monotonic() > deadline:
                 raise CommandError.at(
                     f"export {export_id}",
-                    f"a run that is {state}",
+                    f"a run that is {run.state}",
                     "its end; it goes on: see Airflow's pages",
                 )
             time.sleep(LOOK_EVERY_SECONDS)
-        if state == "failed":
+        if run.state == "failed":
             raise CommandError.at(
                 f"export {export_id}",
                 "a failed run",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,7 +33,7 @@ def run(
     context: typer.Context,
     batch_id: BatchId,
     account: Annotated[
-        str | None, typer.Option(help="The account that pays (default: that of the first run)")
+        str | None, typer.Option(help="The connection of the batch's account, if it has several")
     ] = None,
     param: Parameters = None,
     wait: Wait = False,
@@ -47,15 +46,8 @@ def run(
     """
     batch_id, out = batch_id_from(batch_id), console()
     with airflow_of(settings_of(context)) as api:
-        conf = api.conf_of(f"batch_{batch_id}")
-        if conf is None and account is None:
-            raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
-        conf = {**(conf or {}), "batch_id": batch_id, **run_parameters(api, param)}
-        if account is not None:
-            conf["account"] = api.connection_named(account)
-        run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        if not api.trigger(run_id, conf):
-            raise CommandError.at(run_id, "a run of this name", "none: try again in a second")
+        begun = api.run_again(batch_id, account=account, parameters=run_parameters(api, param))
+        run_id = str(begun["run_id"])
         out.print(f"Batch [bold]{batch_id}[/] runs once more: {api.run_url(run_id)}")
         if not wait:
             return
@@ -97,7 +89,7 @@ def run_parameters(api: AirflowApi, texts: list[str] | None) -> dict[str, Any]:
     :raises CommandError: as ``parameters_from``, and for a name that the DAG does not have.
     """
     given = parameters_from(texts)
-    known = api.parameters() if given else []
+    known = sorted(api.parameters()) if given else []
     for name in given:
         if name not in known:
             raise CommandError.at(

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from sat_hook.cli.airflow_api import FINAL_RUN_STATES, WAITS_FOR_FUNDS, AirflowApi
+from sat_hook.cli.airflow_api import WAITS_FOR_FUNDS, AirflowApi
 from sat_hook.cli.formatting import STYLES, rupiah
 
 LOOK_EVERY_SECONDS = 1.0
@@ -72,14 +72,14 @@ def follow(
     with _display(out) as display:
         while True:
             # The run's state is read first: counts read after the run's end are final, too.
-            state = str(api.run(run_id)["state"])
-            steps = () if state in FINAL_RUN_STATES else tuple(api.steps(run_id))
+            run = api.progress(run_id)
+            steps = run.steps
             if WAITS_FOR_FUNDS in steps and (missing := missing_rupiah()):
                 waits = f"reserve (waits for a top-up of the deposit: {rupiah(missing)} are missing)"
                 steps = tuple(waits if step == WAITS_FOR_FUNDS else step for step in steps)
-            display.show(Seen.of(state, steps, summary()))
-            if state in FINAL_RUN_STATES:
-                return state
+            display.show(Seen.of(run.state, steps, summary()))
+            if run.is_final:
+                return run.state
             if deadline_seconds is not None and monotonic() - began >= deadline_seconds:
                 return None
             sleep(LOOK_EVERY_SECONDS)

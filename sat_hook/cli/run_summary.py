@@ -40,7 +40,7 @@ def follow_to_end(
         deadline_seconds=timeout,
     )
     if state == "failed":
-        failed = ", ".join(api.tasks(run_id, "failed")) or "a task"
+        failed = api.progress(run_id).failed
         out.print(f"[red]The run failed[/] in {failed}: {api.run_url(run_id)}")
     if state is None:
         out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds; follow it at {api.run_url(run_id)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,9 @@ ANSWER_SECONDS = 60.0
 MAXIMUM_NOTE_CHARACTERS = 1000
 MAXIMUM_TASKS = 100
 TOKEN_COOKIE = "_token"  # noqa: S105 - its name
+
+
+_DAG = re.compile(r"/api/v2/dags/(\w+)(?:/dagRuns|/details)?(/.+)?")
 
 
 class AirflowRuns:
@@ -50,7 +54,7 @@ class AirflowRuns:
             body["note"] = note[:MAXIMUM_NOTE_CHARACTERS]
         if at is not None:
             body["run_after"] = at.astimezone(UTC).isoformat()
-        return self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=409) is not None
+        return self._ask("POST", f"{_dag(dag_id)}/dagRuns", body, accept=409) is not None
 
     def find(self, dag_id: str, run_id: str) -> Run | None:
         run = self._ask("GET", _path(dag_id, run_id), accept=404)
@@ -59,13 +63,20 @@ class AirflowRuns:
     def under_way(self, dag_id: str) -> list[Run]:
         wanted = [("state", state.value) for state in RunState if not state.is_final]
         query = urlencode([*wanted, ("limit", MAXIMUM_UNDER_WAY)])
-        found = self._ask("GET", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns?{query}", accept=404)
+        found = self._ask("GET", f"{_dag(dag_id)}/dagRuns?{query}", accept=404)
         return [] if found is None else [_run(dag_id, run) for run in found["dag_runs"]]
 
-    def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
-        path = f"{_path(dag_id, run_id)}/taskInstances?limit={MAXIMUM_TASKS}"
-        found = self._ask("GET", path) or {}
+    def tasks(self, dag_id: str, run_id: str, *states: str) -> Sequence[RunTask]:
+        query = urlencode([("limit", MAXIMUM_TASKS), *(("state", state) for state in states)])
+        found = self._ask("GET", f"{_path(dag_id, run_id)}/taskInstances?{query}") or {}
         return [RunTask(one["task_id"], one["state"]) for one in found.get("task_instances", ())]
+
+    def parameters(self, dag_id: str) -> dict[str, Any]:
+        params = (self._ask("GET", f"{_dag(dag_id)}/details") or {}).get("params") or {}
+        return {name: one.get("value") if isinstance(one, dict) else one for name, one in params.items()}
+
+    def is_paused(self, dag_id: str) -> bool:
+        return bool((self._ask("GET", _dag(dag_id)) or {}).get("is_paused"))
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         self._ask("PATCH", _path(dag_id, run_id), {"state": RunState.FAILED})
@@ -112,13 +123,23 @@ def token_of(request: Request) -> str:
     return header.partition(" ")[2].strip() if header else request.cookies.get(TOKEN_COOKIE, "")
 
 
+def _dag(dag_id: str) -> str:
+    return f"/api/v2/dags/{quote(dag_id, safe='')}"
+
+
 def _path(dag_id: str, run_id: str) -> str:
-    return f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+    return f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}"
 
 
 def _detail(reply: httpx.Response) -> str:
+    """Airflow's reason, or what it means where Airflow gives none that helps."""
     try:
         detail = reply.json().get("detail", "")
     except (ValueError, AttributeError):
         detail = ""
+    if dag := _DAG.fullmatch(reply.request.url.path):
+        if reply.status_code == 403 and detail == "Forbidden":
+            return f"Airflow: found a user who may not do this; expected one who may trigger the DAG {dag[1]}"
+        if reply.status_code == 404 and not dag[2]:
+            return f"Airflow: found no DAG {dag[1]}; expected an Airflow that has loaded it"
     return f"Airflow answered {reply.status_code}: {detail or reply.reason_phrase}"

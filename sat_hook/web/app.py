@@ -27,6 +27,7 @@ from sat_hook.web.api import (
     orders,
     price_records,
     products,
+    runs,
     settlements,
     top_ups,
 )
@@ -41,7 +42,6 @@ from sat_hook.web.console import (
     home,
     new_batch,
     prices,
-    runs,
 )
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
@@ -50,6 +50,7 @@ from sat_hook.web.console import decisions as decision_pages
 from sat_hook.web.console import notifications as notification_pages
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console import products as product_pages
+from sat_hook.web.console import runs as run_pages
 from sat_hook.web.console import settlements as settlement_pages
 from sat_hook.web.console import top_ups as top_up_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
@@ -110,6 +111,7 @@ def _routes() -> list[BaseRoute]:
         products.router,
         evidence.router,
         log.router,
+        runs.router,
     ):
         routes.include_router(router, prefix="/v1")
     for page in (
@@ -130,7 +132,7 @@ def _routes() -> list[BaseRoute]:
         notification_pages.router,
         audit_log.router,
         audit_evidence.router,
-        runs.router,
+        run_pages.router,
     ):
         routes.include_router(page, prefix=PREFIX, include_in_schema=False)
     return routes.routes

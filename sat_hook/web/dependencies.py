@@ -10,6 +10,7 @@ from fastapi import Body, Depends, Form, Path, Query, Request
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from sat_hook.application.approvals import Approvals
+from sat_hook.application.asked_runs import AskedRuns
 from sat_hook.application.audit_log import AuditLog
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
@@ -102,6 +103,7 @@ async def _sign_ins(request: Request, host: HostDep) -> SignIns:
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
 ApprovalsDep = Annotated[Approvals, Depends(service(Approvals))]
 AuditLogDep = Annotated[AuditLog, Depends(service(AuditLog))]
+AskedRunsDep = Annotated[AskedRuns, Depends(service(AskedRuns))]
 BatchReportsDep = Annotated[BatchReports, Depends(service(BatchReports))]
 BatchStartsDep = Annotated[BatchStarts, Depends(service(BatchStarts))]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]

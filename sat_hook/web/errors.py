@@ -24,6 +24,7 @@ from sat_hook.application.errors import (
     ProductNotListedError,
     RightMissingError,
     RightsFileError,
+    RunNotFoundError,
     RunsError,
     UploadNotFoundError,
 )
@@ -76,6 +77,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     NotificationRefusedError: Problem(422, "notification_refused"),
     EventNotFoundError: Problem(404, "event_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),
+    RunNotFoundError: Problem(404, "run_not_found"),
     OwnBatchError: Problem(403, "own_batch"),
     StepError: Problem(409, "not_possible"),
     RunsError: Problem(502, "airflow_refused"),

@@ -340,9 +340,17 @@ class RunsOfUser:
         """Whoever started it."""
         return self.runs.find(dag_id, run_id)
 
-    def tasks(self, dag_id: str, run_id: str) -> list[RunTask]:
+    def tasks(self, dag_id: str, run_id: str, *states: str) -> list[RunTask]:
         """How far it is."""
-        return self.runs.tasks(dag_id, run_id)
+        return self.runs.tasks(dag_id, run_id, *states)
+
+    def parameters(self, dag_id: str) -> dict[str, Any]:
+        """Some of the DAG's."""
+        return self.runs.parameters(dag_id)
+
+    def is_paused(self, dag_id: str) -> bool:
+        """No DAG is."""
+        return self.runs.is_paused(dag_id)
 
     def under_way(self, dag_id: str) -> list[Run]:
         """Whoever started them."""

@@ -427,6 +427,14 @@ async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
             with pytest.raises(RunsError, match=text) as refused:
                 airflow.runs(user).start(BATCH_DAG, "mine", {})
             assert refused.value.status == 403
+        assert runs.tasks(BATCH_DAG, "planned", "running", "awaiting_input") == []
+        assert runs.parameters(BATCH_DAG)["on_bad_rows"] == "proceed"
+        assert runs.is_paused(BATCH_DAG)
+        with pytest.raises(RunsError, match="found no DAG no_such_dag; expected"):
+            runs.parameters("no_such_dag")
+        with pytest.raises(RunsError, match="order_limit_rupiah") as misfit:
+            runs.start(BATCH_DAG, "misfit", {"order_limit_rupiah": "much"})
+        assert misfit.value.status == 400
         with pytest.raises(RunsError, match="404"):
             runs.cancel(BATCH_DAG, "unknown")
         with pytest.raises(RunsError, match="404"):

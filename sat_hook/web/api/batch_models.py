@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pydantic import Field, JsonValue
+
 from sat_hook.application import batch_details, deliveries
 from sat_hook.application.batch_details import BatchApproval, BatchRunRow
 from sat_hook.application.batch_reports import BatchFigures
 from sat_hook.application.batch_standing import BatchRow
+from sat_hook.application.batch_starts import RunAsked
 from sat_hook.application.runs import Run
 from sat_hook.pipeline.delivery import GoodsCount
 from sat_hook.store import event_store
@@ -81,6 +84,31 @@ class Deliverable(Document):
 
 class StartedRun(Document, of=Run, without=("dag_id", "conf")):
     """A run of a batch as Airflow has it. ``url``: its page in Airflow, relative to the server."""
+
+
+class BegunRun(StartedRun):
+    """The first run of a batch, and whether it was started just now."""
+
+    is_new: bool
+
+
+class AskedRun(Document):
+    """What a person asks of a run. See :class:`sat_hook.application.batch_starts.RunAsked`."""
+
+    account: str | None = Field(None, max_length=200, description="the batch's own account, by either name")
+    parameters: dict[str, JsonValue] = Field(
+        {}, max_length=100, description="parameters of the DAG; none of them loosens a rule of the account"
+    )
+
+    def run(self) -> RunAsked:
+        """The same for the use case."""
+        return RunAsked(self.account, self.parameters)
+
+
+class AskedStart(AskedRun):
+    """What a person asks of the first run of a batch."""
+
+    note: str = Field("", max_length=900, description="the run's note in Airflow, after the file's name")
 
 
 class FirstRun(Document):

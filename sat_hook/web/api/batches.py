@@ -21,9 +21,12 @@ from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.web.api.batch_models import (
+    AskedRun,
+    AskedStart,
     Batch,
     BatchDetails,
     BatchSummary,
+    BegunRun,
     Deliverable,
     FirstRun,
     StartedRun,
@@ -70,7 +73,7 @@ async def _upload(
 
 
 _Upload = Annotated[OrderUpload, Depends(_upload)]
-_RunName = Annotated[str, Path(max_length=250)]
+_AS_USUAL = AskedStart()
 _At = Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")]
 
 
@@ -212,10 +215,31 @@ def show_left(batch_id: BatchId, person: CurrentPerson, again: PayAgainDep) -> d
     return asdict(again.left(batch_id, person))
 
 
+@router.post("/batches/{batch_id}/start", **route(Right.SUBMIT))
+def start_batch(
+    batch_id: BatchId,
+    person: CurrentPerson,
+    starts: BatchStartsDep,
+    runs: RunsDep,
+    asked: Annotated[AskedStart, Body()] = _AS_USUAL,
+) -> BegunRun:
+    """Start the first run of a batch. A batch that was started before keeps its run: `is_new` is false."""
+    begun = starts.start(batch_id, person, runs, asked.run(), note=asked.note)
+    return BegunRun(**StartedRun.model_validate(begun.run).model_dump(), is_new=begun.is_new)
+
+
 @router.post("/batches/{batch_id}/run", **route(Right.SUBMIT))
-def run_batch(batch_id: BatchId, person: CurrentPerson, starts: BatchStartsDep, runs: RunsDep) -> StartedRun:
-    """Run what is left of a batch. What was sent is never sent again."""
-    return StartedRun.model_validate(starts.run_rest(batch_id, person, runs))
+def run_batch(
+    batch_id: BatchId,
+    person: CurrentPerson,
+    starts: BatchStartsDep,
+    runs: RunsDep,
+    asked: Annotated[AskedRun, Body()] = _AS_USUAL,
+) -> StartedRun:
+    """Run what is left of a batch. What was sent is never sent again. Parameters that are not given are those
+    of the first run.
+    """
+    return StartedRun.model_validate(starts.run_rest(batch_id, person, runs, asked.run()))
 
 
 @router.post("/batches/{batch_id}/cancel-start", **route(Right.SUBMIT))
@@ -224,14 +248,6 @@ def cancel_start(
 ) -> StartedRun:
     """Withdraw a batch whose run begins later, and end that run. A batch whose run has begun goes on."""
     return StartedRun.model_validate(starts.withdraw_planned(batch_id, reason, person, runs))
-
-
-@router.get("/runs/{dag_id}/{run_id}/batch", **route(Right.VIEW))
-def batch_of_run(
-    dag_id: _RunName, run_id: _RunName, person: CurrentPerson, starts: BatchStartsDep, runs: RunsDep
-) -> dict[str, str | None]:
-    """Return the batch that a run of Airflow works on; null when it works on none."""
-    return {"batch_id": starts.batch_of_run(dag_id, run_id, person, runs)}
 
 
 @router.post("/batches/{batch_id}/withdraw", **route(Right.SUBMIT, Right.DECIDE))

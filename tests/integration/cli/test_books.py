@@ -20,7 +20,7 @@ from tests.integration.reconciliation.planting import CLOSES, DAY, SECOND, Plant
 from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
 
-DETAILS = "GET /api/v2/dags/nightly_reconciliation/details"
+DAG = "/sat/v1/dags/nightly_reconciliation"
 TODAY = BusinessDay.of(datetime.now(UTC)).day
 
 
@@ -122,23 +122,22 @@ def test_breaks_are_those_of_the_newest_close(run: Run, books: dict[str, str]) -
     assert run("reconcile", "breaks", "--account", "north", env=books).code == 2
 
 
-@pytest.mark.parametrize("params", [{}, {"cut_off_minutes": {"value": 0}}, {"cut_off_minutes": 60}])
+@pytest.mark.parametrize("params", [{}, {"cut_off_minutes": 0}, {"cut_off_minutes": 60}])
 def test_a_day_that_is_not_over_is_refused_at_once(
     run: Run, airflow: ScriptedAirflow, params: dict[str, object]
 ) -> None:
     """No run is started that would be red for it."""
-    airflow.overrides[DETAILS] = (200, {"params": params})
+    airflow.overrides[f"GET {DAG}/parameters"] = (200, params)
     ran = run("reconcile", "close", TODAY.isoformat(), env=env(airflow))
     assert (ran.code, f"{TODAY} is not over yet" in ran.err) == (2, True)
-    assert not [target for target in airflow.targets if target.endswith("dagRuns")]
+    assert airflow.triggered == []
 
 
 def test_a_day_that_is_over_is_closed(run: Run, airflow: ScriptedAirflow) -> None:
     """Whatever the cut-off, two days ago is over."""
-    path = "/api/v2/dags/nightly_reconciliation/dagRuns"
-    airflow.overrides[f"POST {path}"] = (200, {"state": "queued"})
-    assert run("reconcile", "close", (TODAY - timedelta(days=2)).isoformat(), env=env(airflow)).code == 0
-    assert [target for target in airflow.targets if target == path]
+    day = (TODAY - timedelta(days=2)).isoformat()
+    assert run("reconcile", "close", day, env=env(airflow)).code == 0
+    assert airflow.triggered == [{"parameters": {"day": day}}]
 
 
 def test_a_report_is_fetched_as_files(run: Run, airflow: ScriptedAirflow, tmp_path: Path) -> None:

@@ -53,6 +53,27 @@ def waiting(
     return lambda *words: bare("order", "list", *words, env={**api, "COLUMNS": "300"})
 
 
+def test_a_file_is_submitted_and_run_through_the_api_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, api: dict[str, str]
+) -> None:
+    """Once, with a parameter that the DAG has; the second time it says so, and what is left runs again. There
+    is no Airflow beside the API here.
+    """
+    monkeypatch.chdir(tmp_path)
+    sat = runner(monkeypatch, capsys)
+    Path("orders.csv").write_text("order_id,product_code,client_number\nA1,50k-simpati,081211311111\n")
+    submit = ("batch", "submit", "orders.csv")
+    misspelled = sat(*submit, "--param", "order_limit=5", env=api)
+    assert (misspelled.code, "did you mean order_limit_rupiah?" in misspelled.err) == (2, True)
+    begun = sat(*submit, "--account", ACCOUNT, "--param", "order_limit_rupiah=60.000", env=api)
+    assert (begun.code, begun.err) == (0, "")
+    batch_id = begun.out.split()[1]
+    assert f"/dags/bulk_disbursement/runs/batch_{batch_id}" in begun.out
+    assert f"Already run: this file is batch {batch_id}" in sat(*submit, env=api).out
+    again = sat("batch", "run", batch_id, env=api)
+    assert (again.code, "runs once more" in again.out) == (0, True), again.err
+
+
 def _of_account(account: str, number: int, *events: OrderHeld) -> Change:
     life = (received(number, account=account, batch_id=NORTHERN_BATCH), *events)
     return Change.of_order(request_id_of(account, f"order-{number}"), None, life, T0)

@@ -28,8 +28,8 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
-from tests.orders import BATCH, BY_TEST, T0, submitted
-from tests.web_host import FakeHost, FakeRuns, FakeUser
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, submitted
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser
 
 ROSA = Person("rosa", frozenset({Right.VIEW, Right.SUBMIT}))
 VERA = Person("vera", frozenset({Right.VIEW}))
@@ -48,14 +48,15 @@ def test_a_batch_is_started_once(starts: BatchStarts) -> None:
     """With the account's connection and the policies; a second start finds the first."""
     runs = FakeRuns()
     policies = RunPolicies(on_short_funds=ShortFundsPolicy.PARTIAL)
-    run = starts.start(BATCH, ROSA, runs, policies)
+    run, is_new = starts.start(BATCH, ROSA, runs, policies.asked(), note="1 of 5 rows needs you")
+    assert (is_new, runs.notes[run.run_id]) == (True, "orders.csv: 1 of 5 rows needs you")
     assert run.conf == {
         "batch_id": BATCH,
         "account": "sat_default",
         "on_bad_rows": "proceed",
         "on_short_funds": "partial",
     }
-    assert starts.start(BATCH, ROSA, runs) == run
+    assert starts.start(BATCH, ROSA, runs) == (run, False)
     assert list(runs.started) == [f"batch_{BATCH}"]
     again = starts.run_again(BATCH, ROSA, runs)
     assert (again.conf, again.run_id != run.run_id) == (run.conf, True)
@@ -66,7 +67,7 @@ def test_a_start_at_a_time_can_be_cancelled_until_then(starts: BatchStarts) -> N
     runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
     with pytest.raises(StartRefusedError, match="found no run"):
         starts.cancel(BATCH, ROSA, runs)
-    assert starts.start(BATCH, ROSA, runs, at=later).run_after == later
+    assert starts.start(BATCH, ROSA, runs, at=later).run.run_after == later
     assert starts.cancel(BATCH, ROSA, runs).state is RunState.FAILED
     with pytest.raises(StartRefusedError, match="a run that is failed"):
         starts.cancel(BATCH, ROSA, runs)
@@ -96,7 +97,7 @@ def test_a_batch_whose_planned_start_is_cancelled_can_run_now(starts: BatchStart
 def test_a_batch_that_begins_later_does_not_run_before(starts: BatchStarts) -> None:
     """Its maker, who may still cancel it, relies on the time; after the start it may run again."""
     runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
-    planned = starts.start(BATCH, ROSA, runs, at=later)
+    planned = starts.start(BATCH, ROSA, runs, at=later).run
     with pytest.raises(StartRefusedError, match="a run that begins at"):
         starts.run_again(BATCH, ROSA, runs)
     assert list(runs.started.values()) == [planned]
@@ -107,7 +108,7 @@ def test_a_batch_that_begins_later_does_not_run_before(starts: BatchStarts) -> N
 async def test_a_page_that_is_old_withdraws_nothing(starts: BatchStarts) -> None:
     """The start that it offers to cancel has begun: the batch goes on, and the page says so."""
     host = FakeHost(FakeUser("rosa"), store=PostgresEventStore(starts.installation.store().database))
-    begun = starts.start(BATCH, ROSA, host.airflow, at=datetime.now(UTC) - timedelta(seconds=1))
+    begun = starts.start(BATCH, ROSA, host.airflow, at=datetime.now(UTC) - timedelta(seconds=1)).run
     transport = httpx.ASGITransport(create_app(host))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.post(
@@ -152,6 +153,67 @@ async def test_a_program_starts_runs_as_a_page_does(starts: BatchStarts) -> None
     assert batch.withdrawn is not None
 
 
+async def test_a_program_starts_a_batch_once_with_its_parameters(starts: BatchStarts) -> None:
+    """Only with the right, from the batch's own account, and with parameters that the DAG has; the run is
+    followed through the API, too.
+    """
+    store = PostgresEventStore(starts.installation.store().database)
+    host = FakeHost(FakeUser("rosa", ROSA.rights), FakeUser("vera", VERA.rights), store=store)
+    host.accounts = FakeAccounts({"sat_default": ACCOUNT, "sat_other": "other"})
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+        rosa, vera = ({"authorization": f"Bearer {name}"} for name in ("rosa", "vera"))
+        place = f"/batches/{BATCH}/start"
+
+        async def refused(status: int, words: str, **body: object) -> None:
+            answer = await client.post(place, json=body, headers=rosa)
+            assert (answer.status_code, words in answer.json()["detail"]) == (status, True), answer.text
+
+        assert (await client.post(place, json={}, headers=vera)).status_code == 403
+        await refused(409, "did you mean order_limit_rupiah?", parameters={"order_limit": 5})
+        await refused(409, "found 'batch_id'", parameters={"batch_id": "B" * 26})
+        await refused(409, "found 'other'; expected", account="sat_other")
+        assert host.airflow.started == {}
+        body = {"account": "sat_default", "parameters": {"order_limit_rupiah": 50_000}, "note": "all good"}
+        begun = (await client.post(place, json=body, headers=rosa)).json()
+        assert (begun["run_id"], begun["is_new"]) == (f"batch_{BATCH}", True)
+        run = host.airflow.started[begun["run_id"]]
+        assert run.conf == {"batch_id": BATCH, "account": "sat_default", "order_limit_rupiah": 50_000}
+        assert (await client.post(place, json={}, headers=rosa)).json() == {**begun, "is_new": False}
+        host.airflow.tasks_of[run.run_id] = {"intake": "success", "approve": "deferred", "wait": "failed"}
+        shown = (await client.get(f"/runs/{BATCH_DAG}/{run.run_id}", headers=vera)).json()
+        assert (shown["state"], shown["is_paused"]) == ("queued", False)
+        assert [task["task_id"] for task in shown["tasks"]] == ["approve", "wait"]
+        assert (await client.get(f"/runs/{BATCH_DAG}/unknown", headers=vera)).status_code == 404
+        more = {"parameters": {"approve_held": True}}
+        again = (await client.post(f"/batches/{BATCH}/run", json=more, headers=rosa)).json()
+        assert host.airflow.started[again["run_id"]].conf == {**run.conf, "approve_held": True}
+
+
+async def test_a_program_starts_runs_without_a_batch(starts: BatchStarts) -> None:
+    """Closing needs the right of finance; an account may have either name; a misspelled parameter starts
+    nothing.
+    """
+    store = PostgresEventStore(starts.installation.store().database)
+    finance = frozenset({Right.VIEW, Right.FINANCE})
+    host = FakeHost(FakeUser("fira", finance), FakeUser("vera", VERA.rights), store=store)
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1/dags") as client:
+        fira, vera = ({"authorization": f"Bearer {name}"} for name in ("fira", "vera"))
+        close, read = "/nightly_reconciliation/runs", "/product_price_snapshot/runs"
+        body = {"parameters": {"accounts": [ACCOUNT]}}
+        assert (await client.post(close, json=body, headers=vera)).status_code == 403
+        wrong = {"parameters": {"acounts": []}}
+        assert "did you mean accounts?" in (await client.post(close, json=wrong, headers=fira)).text
+        assert (await client.post("/bulk_disbursement/runs", json=body, headers=fira)).status_code == 422
+        assert host.airflow.started == {}
+        for path, user in ((close, fira), (read, vera)):
+            begun = await client.post(path, json=body, headers=user)
+            assert host.airflow.started[begun.json()["run_id"]].conf == {"accounts": ["sat_default"]}
+        known = (await client.get("/nightly_reconciliation/parameters", headers=vera)).json()
+        assert known["cut_off_minutes"] == 0
+
+
 def test_a_run_of_another_batch_is_not_taken_for_the_first(starts: BatchStarts) -> None:
     """A person may start any batch in Airflow under this batch's name: it is not shown, nor cancelled."""
     runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
@@ -179,7 +241,7 @@ def test_nothing_starts_without_the_right_or_a_batch(starts: BatchStarts) -> Non
 def test_batch_of_a_run_is_found(starts: BatchStarts) -> None:
     """By the run's parameters; by the log, from an index, where they name no batch; else there is none."""
     runs, store = FakeRuns(), starts.installation.store()
-    run_id = starts.start(BATCH, ROSA, runs).run_id
+    run_id = starts.start(BATCH, ROSA, runs).run.run_id
     assert starts.batch_of_run(BATCH_DAG, run_id, VERA, runs) == BATCH
     by_hand = f"{BATCH_DAG}/manual__2026-11-30T05:00:00+00:00"
     asked = AskedRun(by_hand, "sat_default", "c" * 64, NO_RULES, {}, {})

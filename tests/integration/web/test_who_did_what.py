@@ -352,6 +352,8 @@ ELSEWHERE = {
     "/alerts/acknowledge",
     # Runs of Airflow: tests/integration/web/test_batch_starts.py
     "/batches/{batch_id}/run",
+    "/batches/{batch_id}/start",
+    "/dags/{dag}/runs",
     "/batches/{batch_id}/cancel-start",
     "/accounts/{account}/test",  # asks SAT, and records nothing
     # Its run records what it verified: tests/integration/audit/test_audit_operators.py

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 BATCH_ID = "B" + "A" * 25
 PASSWORD = "airflow-secret"
 PARAMETERS = ("account", "approve_held", "batch_id", "on_bad_rows", "order_limit_rupiah")
-RUNS = "/api/v2/dags/bulk_disbursement/dagRuns"
+FIRST_RUN = f"batch_{BATCH_ID}"
 
 
 ENDED = ("succeeded", "failed")
@@ -105,7 +105,7 @@ class ScriptedAirflow:
             return 201, {"access_token": f"token-{self.logins}"}
         if not token.startswith("Bearer token-"):
             return 401, {"detail": "Not authenticated"}
-        match method, parts.path.removeprefix("/sat/v1").removeprefix(RUNS):
+        match method, parts.path.removeprefix("/sat/v1"):
             case "GET", path if path in self.lists:
                 return 200, self.lists[path](parse_qs(parts.query))
             case "POST", "/batches":
@@ -120,38 +120,42 @@ class ScriptedAirflow:
                 return 200, {"missing_rupiah": self.missing_rupiah}
             case "GET", "/accounts":
                 return 200, self.accounts
-            case "POST", "":
+            case "POST", path if path == f"/batches/{BATCH_ID}/start":
+                begun = {"run_id": FIRST_RUN, "is_new": not self.is_run_there}
                 if self.is_run_there:
-                    return 409, {"detail": "DAGRun already exists"}
+                    return 200, {**begun, "state": self.run_states[0]}
                 self.triggered.append(json.loads(body))
-                return 200, {"state": "queued"}
-            case "GET", path if path == f"/batch_{BATCH_ID}":
+                return 200, {**begun, "state": "queued"}
+            case "POST", path if path == f"/batches/{BATCH_ID}/run":
+                self.triggered.append(json.loads(body))
+                return 200, {"run_id": f"{FIRST_RUN}_20261101T080000", "state": "queued"}
+            case "POST", path if re.fullmatch(r"/dags/\w+/runs", path):
+                self.triggered.append(json.loads(body))
+                return 200, {"run_id": "asked_now", "state": "queued"}
+            case "GET", path if re.fullmatch(r"/dags/\w+/parameters", path):
+                return 200, dict.fromkeys(PARAMETERS)
+            case "GET", path if path == f"/runs/bulk_disbursement/{FIRST_RUN}":
                 state = self.run_states.pop(0) if len(self.run_states) > 1 else self.run_states[0]
-                return 200, {"state": state}
-            case "GET", path if path.endswith("/taskInstances"):
-                states = parse_qs(parts.query)["state"]
-                tasks = {
-                    "failed": self.failed_tasks,
-                    "running": () if self.asking_tasks or self.deferred_tasks else ("execute", "execute"),
-                    "awaiting_input": self.asking_tasks,
-                    "deferred": self.deferred_tasks,
-                }
-                listed = [
-                    {"task_id": name, "state": state} for state in states for name in tasks.get(state, ())
-                ]
-                return 200, {"task_instances": listed}
-            case "GET", path if re.fullmatch(r"/batch_\w+_\d+T\d+", path):
-                return 200, {"state": self.later_runs}
-            case "GET", "/api/v2/dags/bulk_disbursement/details":
-                return 200, {"params": dict.fromkeys(PARAMETERS)}
-            case "GET", "/api/v2/dags/bulk_disbursement":
-                return 200, {"is_paused": self.is_paused}
+                return 200, self._progress(state)
+            case "GET", path if re.fullmatch(r"/runs/\w+/\w+", path):
+                return 200, self._progress(self.later_runs)
             case "GET", path if path.endswith("/results"):
                 return 200, b"\xef\xbb\xbforder_id,sat_verdict\r\nA1,paid\r\n"
             case "POST", path if path.endswith("/deliver"):
                 self.reasons.append(json.loads(body)["reason"])
                 return 200, self.goods
         return 404, {"detail": "Not Found"}
+
+    def _progress(self, state: str) -> dict[str, Any]:
+        """How far a run has come."""
+        tasks = {
+            "failed": self.failed_tasks,
+            "running": () if self.asking_tasks or self.deferred_tasks else ("execute", "execute"),
+            "awaiting_input": self.asking_tasks,
+            "deferred": self.deferred_tasks,
+        }
+        listed = [{"task_id": name, "state": at} for at, names in tasks.items() for name in names]
+        return {"state": state, "tasks": listed, "is_paused": self.is_paused}
 
 
 @contextmanager

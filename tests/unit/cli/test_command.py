@@ -19,7 +19,7 @@ from sat_hook.cli.airflow_api import AirflowApi
 from sat_hook.cli.run_progress import Lines, Seen, follow
 from sat_hook.cli.settings import CommandSettings
 from tests.unit.cli.running import Run
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, summary_of
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, ScriptedAirflow, summary_of
 
 CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
 
@@ -75,20 +75,15 @@ def test_the_command_never_imports_airflow() -> None:
 
 
 def test_a_file_is_uploaded_and_run(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
-    """Bytes as they are; the run's id is the batch's, so that there is one run for a batch."""
+    """Bytes as they are; everything but the login goes through the API, which checks the rights."""
     ran = run("batch", "submit", str(orders), "--reference", "november", env=env(airflow))
     assert (ran.code, ran.err) == (0, "")
     assert BATCH_ID in ran.out
     query, body = airflow.uploads[0]
     assert body == CSV
     assert query == {"account": ["sat_default"], "file_name": ["orders.csv"], "reference": ["november"]}
-    assert airflow.triggered == [
-        {
-            "logical_date": None,
-            "dag_run_id": f"batch_{BATCH_ID}",
-            "conf": {"batch_id": BATCH_ID, "account": "sat_default"},
-        }
-    ]
+    assert airflow.triggered == [{"account": "sat_default", "parameters": {}, "note": ""}]
+    assert [target for target in airflow.targets if not target.startswith("/sat/v1/")] == ["/auth/token"]
 
 
 def test_a_file_that_was_run_changes_nothing_and_says_so(
@@ -135,8 +130,6 @@ def test_a_batch_that_runs_once_more_is_waited_for(
     run: Run, airflow: ScriptedAirflow, ends_as: str, code: int
 ) -> None:
     """As after a submission: followed to its end, then the summary."""
-    conf = {"batch_id": BATCH_ID, "account": "sat_default"}
-    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (200, {"state": "success", "conf": conf})
     airflow.later_runs = ends_as
     ran = run("batch", "run", BATCH_ID, "--wait", "--timeout", "1", env=env(airflow))
     assert ran.code == code, ran.err
@@ -203,7 +196,7 @@ def test_rows_that_cannot_be_orders_are_said_at_once_and_noted(
     assert ran.code == 0, ran.err
     assert words in ran.out
     assert airflow.triggered[0]["note"] == words
-    assert airflow.triggered[0]["conf"]["account"] == "sat_default"
+    assert airflow.triggered[0]["account"] == "sat_default"
 
 
 CHECKED = {
@@ -422,10 +415,10 @@ REFUSALS = [
     ("POST /sat/v1/batches", 404, {"detail": "Not Found"}, "expected an Airflow with the plugin"),
     ("POST /sat/v1/batches", 403, {"detail": "user 'ops' lacks the right submit"}, "lacks the right submit"),
     (
-        "POST /api/v2/dags/bulk_disbursement/dagRuns",
-        403,
-        {"detail": "Forbidden"},
-        "one who may trigger the DAG bulk_disbursement",
+        f"POST /sat/v1/batches/{BATCH_ID}/start",
+        502,
+        {"type": "airflow_refused", "detail": "Airflow: found a user who may not do this"},
+        "Airflow: found a user who may not do this",
     ),
     ("POST /sat/v1/batches", 422, {"detail": "orders.csv: found an empty file"}, "found an empty file"),
     (
@@ -447,12 +440,6 @@ REFUSALS = [
         {"type": "airflow_database_unavailable", "detail": "Airflow's own database cannot be reached"},
         "Airflow's own database cannot be reached; try again when it is back\n",
     ),
-    (
-        "POST /api/v2/dags/bulk_disbursement/dagRuns",
-        404,
-        {"detail": "DAG with dag_id: 'bulk_disbursement' not found"},
-        "found no DAG bulk_disbursement",
-    ),
 ]
 
 
@@ -471,23 +458,6 @@ def test_a_refusal_of_airflow_is_translated(
     ran = run("batch", "submit", str(orders), env=env(airflow))
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert sentence in ran.err
-
-
-NO_RIGHT = [
-    (("reconcile", "close"), "nightly_reconciliation"),
-    (("prices", "snapshot"), "product_price_snapshot"),
-]
-
-
-@pytest.mark.parametrize(("words", "dag_id"), NO_RIGHT)
-def test_who_may_not_start_a_dag_is_told_which(
-    run: Run, airflow: ScriptedAirflow, words: tuple[str, ...], dag_id: str
-) -> None:
-    """Airflow only says that it is forbidden."""
-    airflow.overrides[f"POST /api/v2/dags/{dag_id}/dagRuns"] = (403, {"detail": "Forbidden"})
-    ran = run(*words, env=env(airflow))
-    assert ran.code == 2
-    assert ran.err.endswith(f"expected one who may trigger the DAG {dag_id}\n")
 
 
 LOOKS = [
@@ -584,27 +554,20 @@ def test_resuming_names_what_stopped(
     assert said == (command[0] == "resume")
 
 
-@pytest.mark.parametrize("named", ["demo", "sat_default"])
 @pytest.mark.parametrize(
     ("command", "dag_id"),
     [(("reconcile", "close", "--account"), "nightly_reconciliation"),
      (("prices", "snapshot"), "product_price_snapshot")],
 )  # fmt: skip
-def test_a_run_is_given_the_connection_by_whichever_name(
-    run: Run, airflow: ScriptedAirflow, command: tuple[str, ...], dag_id: str, named: str
+def test_a_run_without_a_batch_is_asked_of_the_api(
+    run: Run, airflow: ScriptedAirflow, command: tuple[str, ...], dag_id: str
 ) -> None:
-    """Airflow knows connections alone."""
-    airflow.overrides[f"POST /api/v2/dags/{dag_id}/dagRuns"] = (200, {"state": "queued"})
-    ran = run(*command, named, env=env(airflow))
+    """With the account as it was named, which the API translates; Airflow itself is not asked."""
+    ran = run(*command, "demo", env=env(airflow))
     assert ran.code == 0, ran.err
-    assert airflow.bodies[-1]["conf"]["accounts"] == ["sat_default"]
-
-
-def test_an_account_of_several_connections_is_asked_about(run: Run, airflow: ScriptedAirflow) -> None:
-    """Which of them pays is not guessed."""
-    airflow.accounts = {"sat_a": "demo", "sat_b": "demo"}
-    ran = run("prices", "snapshot", "demo", env=env(airflow))
-    assert (ran.code, "one of its connections: sat_a, sat_b" in ran.err) == (2, True)
+    assert airflow.triggered == [{"parameters": {"accounts": ["demo"]}}]
+    assert airflow.targets == ["/auth/token", f"/sat/v1/dags/{dag_id}/runs"]
+    assert f"{airflow.url}/dags/{dag_id}/runs/asked_now" in ran.out
 
 
 def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:

@@ -13,7 +13,7 @@ from tests.unit.cli.running import Ran, Run, runner
 from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
 
 EXPORT = "X" + "A" * 25
-RUN = f"/api/v2/dags/audit_export/dagRuns/{EXPORT}"
+RUN = f"/sat/v1/runs/audit_export/{EXPORT}"
 DAYS = ("--from", "2026-11-01", "--to", "2026-11-30")
 
 
@@ -30,10 +30,8 @@ def airflow() -> Iterator[ScriptedAirflow]:
     """A scripted Airflow in which all goes well, as far as it is asked."""
     with scripted_airflow() as script:
         script.overrides = {
-            "POST /sat/v1/exports": (200, {"export_id": EXPORT}),
-            "POST /api/v2/dags/audit_export/dagRuns": (200, {"state": "queued"}),
-            "GET /api/v2/dags/audit_export": (200, {"is_paused": False}),
-            f"GET {RUN}": (200, {"state": "success"}),
+            "POST /sat/v1/evidence-packs": (200, {"export_id": EXPORT}),
+            f"GET {RUN}": (200, {"state": "success", "tasks": [], "is_paused": False}),
             f"POST /sat/v1/exports/{EXPORT}/pack": (200, b"half a pack"),
         }
         yield script
@@ -55,10 +53,14 @@ def test_a_pack_that_is_not_the_written_one_is_not_kept(run: Run, airflow: Scrip
 @pytest.mark.parametrize(
     ("request_", "answer", "says"),
     [
-        ("POST /sat/v1/exports", (403, {}), "one who may trigger the DAG audit_export"),
-        ("POST /sat/v1/exports", (422, {"detail": "reason: found 0 characters"}), "reason: found 0"),
-        ("POST /api/v2/dags/audit_export/dagRuns", (404, {"detail": "audit_export"}), "no DAG audit_export"),
-        (f"GET {RUN}", (200, {"state": "failed"}), "found a failed run"),
+        ("POST /sat/v1/evidence-packs", (403, {"detail": "lacks the right audit"}), "lacks the right audit"),
+        ("POST /sat/v1/evidence-packs", (422, {"detail": "reason: found 0 characters"}), "reason: found 0"),
+        (
+            "POST /sat/v1/evidence-packs",
+            (502, {"detail": "found no DAG audit_export"}),
+            "no DAG audit_export",
+        ),
+        (f"GET {RUN}", (200, {"state": "failed", "tasks": [], "is_paused": False}), "found a failed run"),
         (f"POST /sat/v1/exports/{EXPORT}/pack", (409, {"detail": "no pack yet"}), "no pack yet"),
     ],
 )
@@ -75,8 +77,7 @@ def test_what_went_wrong_is_one_line(
 
 def test_waiting_has_an_end(run: Run, airflow: ScriptedAirflow) -> None:
     """The run goes on; a paused DAG is named."""
-    airflow.overrides[f"GET {RUN}"] = (200, {"state": "queued"})
-    airflow.overrides["GET /api/v2/dags/audit_export"] = (200, {"is_paused": True})
+    airflow.overrides[f"GET {RUN}"] = (200, {"state": "queued", "tasks": [], "is_paused": True})
     done = export(run, airflow, "--timeout", "1")
     assert (done.code, "found a run that is queued" in done.err) == (2, True), done.err
     assert "The DAG audit_export is paused" in done.out

@@ -9,7 +9,7 @@ import pytest
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.held_orders import parameters_from
 from tests.unit.cli.running import Run
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, ScriptedAirflow
 
 
 def env(airflow: ScriptedAirflow) -> dict[str, str]:
@@ -58,24 +58,13 @@ def test_what_the_server_refuses_is_said_in_its_words(run: Run, airflow: Scripte
     assert (done.code, "found no order held" in done.err) == (2, True)
 
 
-def test_a_batch_runs_once_more_with_what_its_first_run_was_given(run: Run, airflow: ScriptedAirflow) -> None:
-    """A run of another name, the same parameters, and those that are given now."""
-    first = {"batch_id": BATCH_ID, "account": "sat_shop", "approval_over_rupiah": 0}
-    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (200, {"state": "success", "conf": first})
+def test_a_batch_runs_once_more(run: Run, airflow: ScriptedAirflow) -> None:
+    """With the parameters that are given now; the others are those of the first run, which the API knows."""
     done = run("batch", "run", BATCH_ID, "--param", "approve_held=true", env=env(airflow))
     assert done.code == 0, done.err
-    [triggered] = airflow.triggered
-    assert triggered["dag_run_id"].startswith(f"batch_{BATCH_ID}_")
-    assert triggered["conf"] == {**first, "approve_held": True}
-
-
-def test_a_batch_without_a_first_run_needs_its_account(run: Run, airflow: ScriptedAirflow) -> None:
-    """Rows of a table were claimed by a run of another name."""
-    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (404, {"detail": "no such run"})
-    refused = run("batch", "run", BATCH_ID, env=env(airflow))
-    assert (refused.code, "--account" in refused.err) == (2, True)
+    assert airflow.triggered == [{"account": None, "parameters": {"approve_held": True}}]
     assert run("batch", "run", BATCH_ID, "--account", "sat_shop", env=env(airflow)).code == 0
-    assert airflow.triggered[0]["conf"] == {"batch_id": BATCH_ID, "account": "sat_shop"}
+    assert airflow.triggered[1] == {"account": "sat_shop", "parameters": {}}
 
 
 def test_parameters_are_json_or_text() -> None:
@@ -112,7 +101,6 @@ def test_a_misspelled_parameter_is_refused_before_anything_is_done(
     """Airflow would pass over it; the run would fail later, and its file would be a batch already."""
     file = tmp_path / "orders.csv"
     file.write_text("order_id,product_code,client_number\nA-1,p,081234567890\n", "utf-8")
-    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (200, {"state": "success", "conf": {}})
     what = str(file) if command == "submit" else BATCH_ID
     refused = run("batch", command, what, "--param", "order_limit=5", env=env(airflow))
     assert refused.code == 2

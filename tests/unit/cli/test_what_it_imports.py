@@ -61,3 +61,9 @@ def test_only_those_that_judge_it_open_the_database() -> None:
         "context"
     }
     assert openers == {"database", "log", "replay"}
+
+
+def test_nothing_is_asked_of_airflow_but_the_login() -> None:
+    """The API below /sat/v1 checks rights, maker and checker; Airflow's own API would check its own alone."""
+    asked = {path.name for path in FOLDER.glob("*.py") if "/api/v" in path.read_text("utf-8")}
+    assert asked == set()

@@ -44,7 +44,7 @@ OTHERWISE = {
         ("AuditLogDep.accounts", "PricesDep.accounts", "SettlementsDep.accounts"),
         "GET /v1/account-standings lists them",
     ),
-    "EvidencePacksDep.run": "Airflow's own API has the run",
+    "EvidencePacksDep.run": "GET /v1/runs/audit_export/{run_id}",
     "NotificationsDep.alerts": "GET /v1/alerts",
     "SettlementsDep.uploads": "GET /v1/books/{account}/days/{day}/settlements",
     "SignInsDep.notice": "pages record a sign-in by themselves",
