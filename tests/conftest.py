@@ -84,6 +84,15 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not val.isascii() else None
 
 
+def pytest_runtest_teardown() -> None:
+    """Airflow hides the secrets of every connection that a process has read with one regular expression, and
+    compiles it again for each new secret. Without those of earlier tests it stays short.
+    """
+    for package in ("airflow", "airflow.sdk"):
+        if masker := sys.modules.get(f"{package}._shared.secrets_masker.secrets_masker"):
+            masker.reset_secrets_masker()
+
+
 @pytest.fixture(scope="session")
 def superuser_dsn() -> Iterator[str]:
     """A superuser's DSN of the session's PostgreSQL server, started when the first test asks for it."""

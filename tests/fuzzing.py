@@ -8,6 +8,11 @@ PROFILE = "fuzz"
 FUZZ_EXAMPLES = 20_000
 
 
+def is_fuzzing() -> bool:
+    """Whether the hypothesis profile ``fuzz`` is loaded."""
+    return settings.get_current_profile_name() == PROFILE
+
+
 def examples(count: int) -> int:
     """``count`` in the suite; :data:`FUZZ_EXAMPLES` under the hypothesis profile ``fuzz``."""
-    return max(count, FUZZ_EXAMPLES) if settings.get_current_profile_name() == PROFILE else count
+    return max(count, FUZZ_EXAMPLES) if is_fuzzing() else count

@@ -56,6 +56,9 @@ _FIND = """
 })
 """
 
+# False while htmx waits for an answer. Asked in a task of its own: a form is submitted after the click.
+_IS_QUIET = "new Promise(done => setTimeout(() => done(!document.querySelector('.htmx-request'))))"
+
 
 class BrowserError(AssertionError):
     """The page does not show what it should."""
@@ -80,6 +83,7 @@ class Page:
         self._connection = connection
         self._ids = itertools.count(1)
         self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MAXIMUM_EVENTS)
+        self._loading: set[str] = set()
         self.command("Page.enable")
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -94,7 +98,15 @@ class Page:
                 result: dict[str, Any] = message["result"]
                 return result
             if "method" in message:
-                self._events.append((message["method"], message["params"]))
+                self._hear(message["method"], message["params"])
+
+    def _hear(self, name: str, content: dict[str, Any]) -> None:
+        match name:
+            case "Page.frameStartedLoading":
+                self._loading.add(content["frameId"])
+            case "Page.frameStoppedLoading" | "Page.frameDetached":
+                self._loading.discard(content["frameId"])
+        self._events.append((name, content))
 
     def follow(self, *domains: str) -> None:
         """From now on keep the events of these DevTools domains."""
@@ -128,14 +140,14 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, expression: str, what: str, seconds: float = WAIT_SECONDS) -> Any:
-        """The first true value of an expression; a page that is just being replaced has none yet."""
+        """The first true value of an expression. A page that is being replaced or loaded has none yet."""
         deadline = time.monotonic() + seconds
         while True:
             try:
                 value = self.evaluate(expression)
             except BrowserError:
                 value = None
-            if value:
+            if value and not self._loading:
                 return value
             if time.monotonic() > deadline:
                 raise BrowserError(f"after {seconds:.0f} seconds there is no {what}; {self.text()[:2000]!r}")
@@ -156,7 +168,10 @@ class Page:
         return text
 
     def click(self, selector: str, text: str | None = None) -> None:
-        """Click the first visible element of a CSS selector, by its text when that is given."""
+        """Click the first visible element of a CSS selector, by its text when that is given.
+
+        Returns when the page that the click asked for is loaded, or htmx has its answer.
+        """
         found = f"({_FIND})({json.dumps(text)}, {json.dumps(selector)})[0]"
         self.wait_for(f"{found} && !{found}.disabled", f"{selector} {text or ''}".strip())
         place = (
@@ -170,6 +185,7 @@ class Page:
             before, (x, y) = (x, y), self.wait_for(place, what)
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.wait_for(_IS_QUIET, f"answer to the click on {selector}")
 
     def write(self, selector: str, text: str) -> None:
         """Replace what stands in a field by typing."""
@@ -178,7 +194,7 @@ class Page:
         self.command("Input.insertText", text=text)
 
     def press(self, key: str, modifiers: int = 0) -> None:
-        """One key; ``modifiers`` 2 is Ctrl, 8 is Shift."""
+        """One key; ``modifiers`` 2 is Ctrl, 8 is Shift. Enter and the space bar wait as a click does."""
         code = KEYS[key]
         commands = [COMMANDS[key]] if modifiers == 2 and key in COMMANDS else []
         for kind in ("keyDown", "keyUp"):
@@ -192,6 +208,8 @@ class Page:
                 commands=commands if kind == "keyDown" else [],
                 **({"text": TEXT_OF_KEYS[key]} if key in TEXT_OF_KEYS and kind == "keyDown" else {}),
             )
+        if key in TEXT_OF_KEYS:
+            self.wait_for(_IS_QUIET, f"answer to {key!r}")
 
     def type(self, text: str) -> None:
         """Text into whatever has the focus."""

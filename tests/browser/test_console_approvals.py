@@ -13,12 +13,11 @@ from sat_hook.domain.order import OrderState
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
 from tests.browser.past import ask_for_approval
-from tests.browser.reading import DESK, PHONE, Variant, read_everywhere
+from tests.browser.reading import DESK, read_everywhere
 
 pytestmark = needs_chromium
 
 NUMBERS = count(1)
-TURNS = (Variant("id", "light", DESK), Variant("en", "dark", PHONE))
 
 
 def waiting(office: Office, name: str, orders: int = 6) -> str:
@@ -55,15 +54,13 @@ def test_approvals_are_readable_everywhere(office: Office, page: Page) -> None:
     """The list, a batch that waits, and several together; also for those who may not sign."""
     batch_id = office.batches["waiting_for_approval"]
     office.log_in(page, "carl")
-    read_everywhere(page, office.address("/approvals"), variants=TURNS)
+    read_everywhere(page, office.address("/approvals"))
     read_everywhere(page, office.address(f"/approvals/{batch_id}"))
     several = f"/approvals/several?batch_id={batch_id}"
-    read_everywhere(page, office.address(several), variants=TURNS)
+    read_everywhere(page, office.address(several))
     for user in ("rosa", "vera"):
         office.log_in(page, user)
-        read_everywhere(
-            page, office.address(f"/approvals/{batch_id}"), name=f"approval-{user}", variants=TURNS
-        )
+        read_everywhere(page, office.address(f"/approvals/{batch_id}"), name=f"approval-{user}")
 
 
 def test_maker_and_viewer_are_told_why_they_cannot_sign(office: Office, english: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -39,14 +40,20 @@ FAULTS = {
 }
 
 
+SLOW_SECONDS = 0.3
+LINK = f"{GOOD}<form action=slow.html><button>Slow</button></form>"
+
+
 class Pages(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, without words; one page has a policy that its own style breaks."""
+    """Files of a folder, without words; one page has a policy that its own style breaks, and one is slow."""
 
     def log_message(self, *arguments: object) -> None:
         """Nothing."""
 
     def end_headers(self) -> None:
         """Adds the policy."""
+        if "slow" in self.path:
+            time.sleep(SLOW_SECONDS)
         if "policy" in self.path:
             self.send_header("Content-Security-Policy", "style-src 'self'")
         super().end_headers()
@@ -56,7 +63,12 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with a page for each fault, and one without any."""
     folder: Path = tmp_path_factory.mktemp("pages")
-    for name, body in {"good": GOOD, **{name: body for name, (body, _) in FAULTS.items()}}.items():
+    for name, body in {
+        "good": GOOD,
+        "slow": GOOD,
+        "link": LINK,
+        **{name: body for name, (body, _) in FAULTS.items()},
+    }.items():
         (folder / f"{name}.html").write_text(
             f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{name}</title>"
             "<meta name=viewport content='width=device-width'><body style='background: white'>"
@@ -88,3 +100,14 @@ def test_other_language_and_theme_are_found(page: Page, site: str) -> None:
     with pytest.raises(UnreadableError, match="expected 'id'") as refused:
         read_everywhere(page, f"{site}/good.html", variants=(Variant("id", "dark", DESK),))
     assert "the page is not dark" in str(refused.value)
+
+
+def test_click_waits_for_the_page_that_it_asks_for(page: Page, site: str) -> None:
+    """What follows a click never meets the page that is being replaced; Enter is like a click."""
+    page.open(f"{site}/link.html")
+    page.click("button", "Slow")
+    assert page.evaluate("location.pathname") == "/slow.html"
+    page.open(f"{site}/link.html")
+    page.tab_to("button")
+    page.press("Enter")
+    assert page.evaluate("location.pathname") == "/slow.html"

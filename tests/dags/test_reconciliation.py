@@ -23,14 +23,16 @@ from tests.orders import ManualClock
 from tests.pdf_text import pdf_text
 
 ACCOUNT, CONNECTION = "books", "sat_books"
-TODAY = BusinessDay.of(datetime.now(UTC))
-YESTERDAY = BusinessDay(TODAY.day - timedelta(days=1))
-DAY = YESTERDAY.day.isoformat()
+# Midnight in Jakarta may pass at any moment of the test. The schedule closes the last day that has ended, so
+# the test takes the one before; the day after today is not over whatever happens.
+TODAY = BusinessDay.of(datetime.now(UTC)).day
+CLOSED = BusinessDay(TODAY - timedelta(days=2))
+DAY, NOT_OVER = CLOSED.day.isoformat(), (TODAY + timedelta(days=1)).isoformat()
 
 
 @dataclass
 class Finance:
-    """The office, and an account of its own with a day of yesterday."""
+    """The office, and an account of its own with one past day."""
 
     office: Office
     planted: Planted
@@ -43,13 +45,13 @@ class Finance:
 
 @pytest.fixture(scope="module")
 def finance(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finance]:
-    """An account whose yesterday has three good orders and a top-up; 5,000 rupiah are missing at its end."""
+    """An account with a day of three good orders and a top-up; 5,000 rupiah are missing at its end."""
     attributes = office.settings.connections()["sat_default"]
     extra = {**json.loads(str(attributes["extra"])), "account": ACCOUNT}
     body = {**attributes, "connection_id": CONNECTION, "extra": json.dumps(extra)}
     reply = office.ask("POST", "/api/v2/connections", "admin", json=body)
     assert reply.status_code in (200, 201, 409), reply.text
-    opens, closes = YESTERDAY.opens_at.astimezone(UTC), YESTERDAY.closes_at.astimezone(UTC)
+    opens, closes = CLOSED.opens_at.astimezone(UTC), CLOSED.closes_at.astimezone(UTC)
     store = PostgresEventStore(Database(office.settings.application.writer_dsn, "tests"))
     with closing(store.database):
         planted = Planted(store, tmp_path_factory.mktemp("books"), ACCOUNT, ManualClock(datetime.now(UTC)))
@@ -66,14 +68,14 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: P
     """A top-up, the DAG's run, an explanation, and two signatures, with the commands that people use."""
     sat = finance.office.sat
     of_account = ("--account", CONNECTION, "--reason", "the shop paid a bill by hand")
-    at = (YESTERDAY.opens_at + timedelta(hours=2)).isoformat()
+    at = (CLOSED.opens_at + timedelta(hours=2)).isoformat()
     top_up = ("topup", "record", "750000", "--reference", "BCA-1", "--at", at, *of_account)
     assert ": recorded\n" in sat(*top_up)
     assert ": recorded before\n" in sat(*top_up)
 
     said = sat("reconcile", "close", DAY, "--account", CONNECTION, "--wait")
     assert "success" in said
-    close = finance.planted.keeper.books(ACCOUNT).closes[YESTERDAY.day]
+    close = finance.planted.keeper.books(ACCOUNT).closes[CLOSED.day]
     assert (close.event.orders, close.event.open_breaks) == (3, 1)
     assert close.event.saldo is not None
     assert (close.event.saldo.debits_rupiah, close.event.saldo.unexplained_rupiah) == (3 * PRICE, -5_000)
@@ -94,7 +96,7 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: P
     finance.seal()
     assert "certified by user:approver" in sat("reconcile", "certify", *for_day, user="approver")
     assert "certified by user:approver" in sat("reconcile", "list", "--account", ACCOUNT)
-    signed = finance.planted.keeper.books(ACCOUNT).certified[YESTERDAY.day]
+    signed = finance.planted.keeper.books(ACCOUNT).certified[CLOSED.day]
     assert signed.event.result_digest == close.event.result_digest
     assert signed.event.checkpoint is not None
 
@@ -105,7 +107,6 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: P
     text = pdf_text(page.read_bytes())
     assert all(one in text for one in (item.break_id, "Approved by: approver", "version 4, after version 3"))
     assert (folder / "version-4" / page.name).read_bytes() == page.read_bytes()
-    today = TODAY.day.isoformat()
-    assert "is not over yet" in sat("reconcile", "close", today, "--account", CONNECTION, code=2)
+    assert "is not over yet" in sat("reconcile", "close", NOT_OVER, "--account", CONNECTION, code=2)
     nothing = ("choose", DAY, "settlement.csv", "--account", CONNECTION, "--reason", "the first one")
     assert "no settlement files to choose between" in sat("reconcile", *nothing, code=2)

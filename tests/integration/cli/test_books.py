@@ -21,7 +21,11 @@ from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
 
 DAG = "/sat/v1/dags/nightly_reconciliation"
-TODAY = BusinessDay.of(datetime.now(UTC)).day
+
+
+def days_ago(days: int) -> str:
+    """A WIB day, read from the clock at once: midnight may pass during the tests."""
+    return (BusinessDay.of(datetime.now(UTC)).day - timedelta(days=days)).isoformat()
 
 
 @pytest.fixture
@@ -128,14 +132,15 @@ def test_a_day_that_is_not_over_is_refused_at_once(
 ) -> None:
     """No run is started that would be red for it."""
     airflow.overrides[f"GET {DAG}/parameters"] = (200, params)
-    ran = run("reconcile", "close", TODAY.isoformat(), env=env(airflow))
-    assert (ran.code, f"{TODAY} is not over yet" in ran.err) == (2, True)
+    today = days_ago(0)
+    ran = run("reconcile", "close", today, env=env(airflow))
+    assert (ran.code, f"{today} is not over yet" in ran.err) == (2, True)
     assert airflow.triggered == []
 
 
 def test_a_day_that_is_over_is_closed(run: Run, airflow: ScriptedAirflow) -> None:
     """Whatever the cut-off, two days ago is over."""
-    day = (TODAY - timedelta(days=2)).isoformat()
+    day = days_ago(2)
     assert run("reconcile", "close", day, env=env(airflow)).code == 0
     assert airflow.triggered == [{"parameters": {"day": day}}]
 
