@@ -213,6 +213,8 @@ class DayReports:
     ) -> tuple[str, BinaryIO]:
         """A file of a version of the report, with its name. The caller closes it.
 
+        A workbook that an earlier release wrote for a day too large to be written here is English.
+
         :raises BooksRefusedError: the version has no such file, because an earlier release wrote it.
         """
         _, kept = DayBooks(self.installation).report(named, day, number, person)
@@ -339,8 +341,9 @@ def _row_of(record: bytes) -> Mapping[str, str]:
 
 def _name_of(kept: KeptReport, kind: FileKind, language: Language) -> str:
     names = kept.names
+    workbook = names.workbook_in(language)
     by_kind: dict[FileKind, str] = {
-        FileKind.WORKBOOK: names.workbook,
+        FileKind.WORKBOOK: workbook if workbook in kept.files else names.workbook,
         FileKind.PDF: names.pdf(language),
         FileKind.BREAKS: names.breaks,
         FileKind.ORDERS: names.orders,

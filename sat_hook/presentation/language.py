@@ -54,7 +54,8 @@ class Wording:
 
     def text(self, english: str) -> str:
         """The text in this language."""
-        return _translations(self.language).gettext(english)
+        # A catalog's entry for the empty text is its own header.
+        return _translations(self.language).gettext(english) if english else ""
 
     def count(self, one: str, many: str, number: int) -> str:
         """The text for a number of things. ``%(num)s`` in it stands for the number."""

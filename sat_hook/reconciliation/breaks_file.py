@@ -13,54 +13,61 @@ import numpy as np
 import pandas as pd
 
 from sat_hook.domain.business_day import WIB, in_wib
+from sat_hook.presentation.language import marked as _
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
 from sat_hook.reconciliation.day_figures import Places
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
 from sat_hook.reconciliation.sheets import Column, Kind
 
 BREAK_COLUMNS: dict[str, tuple[Column, Callable[[Break, DayClose], str | int]]] = {
-    "break_id": (Column("Break", 22, Kind.TEXT), lambda item, _: item.break_id),
-    "state": (Column("State", 11, Kind.TEXT), lambda item, _: item.state.value),
-    "category": (Column("Category", 11, Kind.TEXT), lambda item, _: item.category.value),
-    "match": (Column("Match", 11, Kind.TEXT), lambda item, _: item.match.value),
-    "day": (Column("Day", 11, Kind.DAY), lambda item, _: item.day.isoformat()),
-    "first_seen": (Column("First seen", 11, Kind.DAY), lambda item, _: item.first_seen.isoformat()),
-    "age_days": (Column("Age (days)", 8, Kind.COUNT), lambda item, close: item.age_days(close.day)),
-    "age_band": (Column("Age band", 13, Kind.TEXT), lambda item, close: item.age_band(close.day)),
-    "carried_on": (Column("Carried on", 9, Kind.TEXT), lambda item, _: yes_or_no(not item.state.is_final)),
+    "break_id": (Column(_("Break"), 22, Kind.TEXT), lambda item, _day: item.break_id),
+    "state": (Column(_("State"), 16, Kind.WORD), lambda item, _day: item.state.value),
+    "category": (Column(_("Category"), 22, Kind.WORD), lambda item, _day: item.category.value),
+    "match": (Column(_("Match"), 17, Kind.WORD), lambda item, _day: item.match.value),
+    "day": (Column(_("Day"), 12, Kind.DAY), lambda item, _day: item.day.isoformat()),
+    "first_seen": (Column(_("First seen"), 12, Kind.DAY), lambda item, _day: item.first_seen.isoformat()),
+    "age_days": (Column(_("Age (days)"), 8, Kind.COUNT), lambda item, close: item.age_days(close.day)),
+    "age_band": (Column(_("Age band"), 18, Kind.WORD), lambda item, close: item.age_band(close.day)),
+    "carried_on": (
+        Column(_("Carried on"), 9, Kind.WORD),
+        lambda item, _day: yes_or_no(not item.state.is_final),
+    ),
     "prior_period_adjustment": (
-        Column("Prior period", 9, Kind.TEXT),
-        lambda item, _: yes_or_no(item.is_adjustment),
+        Column(_("Prior period"), 9, Kind.WORD),
+        lambda item, _day: yes_or_no(item.is_adjustment),
     ),
-    "order_id": (Column("Order", 18, Kind.TEXT), lambda item, _: item.order_id or ""),
-    "request_id": (Column("Request id", 36, Kind.TEXT), lambda item, _: item.request_id or ""),
-    "what": (Column("What", 52, Kind.PROSE), lambda item, _: item.what),
-    "ours": (Column("Ours", 16, Kind.TEXT), lambda item, _: item.ours),
-    "theirs": (Column("Theirs", 16, Kind.TEXT), lambda item, _: item.theirs),
+    "order_id": (Column(_("Order"), 18, Kind.TEXT), lambda item, _day: item.order_id or ""),
+    "request_id": (Column(_("Request id"), 36, Kind.TEXT), lambda item, _day: item.request_id or ""),
+    "what": (Column(_("What"), 52, Kind.PROSE), lambda item, _day: item.what),
+    "ours": (Column(_("Ours"), 16, Kind.WORD), lambda item, _day: item.ours),
+    "theirs": (Column(_("Theirs"), 16, Kind.WORD), lambda item, _day: item.theirs),
     "amount_rupiah": (
-        Column("Amount (Rp), theirs less ours", 20, Kind.RUPIAH),
-        lambda item, _: item.amount_rupiah,
+        Column(_("Amount (Rp), theirs less ours"), 20, Kind.RUPIAH),
+        lambda item, _day: item.amount_rupiah,
     ),
-    "size_rupiah": (Column("Size (Rp)", 20, Kind.RUPIAH), lambda item, _: abs(item.amount_rupiah)),
-    "reason": (Column("Reason", 40, Kind.PROSE), lambda item, _: item.reason or ""),
-    "decided_by": (Column("Decided by", 20, Kind.TEXT), lambda item, _: item.actor or ""),
-    "decided_at_wib": (Column("Decided (WIB)", 19, Kind.MOMENT), lambda item, _: in_wib(item.decided_at)),
+    "size_rupiah": (Column(_("Size (Rp)"), 20, Kind.RUPIAH), lambda item, _day: abs(item.amount_rupiah)),
+    "reason": (Column(_("Reason"), 40, Kind.PROSE), lambda item, _day: item.reason or ""),
+    "decided_by": (Column(_("Decided by"), 20, Kind.TEXT), lambda item, _day: item.actor or ""),
+    "decided_at_wib": (
+        Column(_("Decided (WIB)"), 19, Kind.MOMENT),
+        lambda item, _day: in_wib(item.decided_at),
+    ),
     "log_positions": (
-        Column("Log positions", 14, Kind.TEXT),
-        lambda item, _: _listed(item.evidence.positions),
+        Column(_("Log positions"), 14, Kind.TEXT),
+        lambda item, _day: _listed(item.evidence.positions),
     ),
-    "file_name": (Column("File", 30, Kind.TEXT), lambda item, _: item.evidence.file_name or ""),
+    "file_name": (Column(_("File"), 30, Kind.TEXT), lambda item, _day: item.evidence.file_name or ""),
     "file_rows": (
-        Column("Rows of the file", 12, Kind.TEXT),
-        lambda item, _: _listed(item.evidence.file_rows),
+        Column(_("Rows of the file"), 12, Kind.TEXT),
+        lambda item, _day: _listed(item.evidence.file_rows),
     ),
     "file_digest": (
-        Column("SHA-256 of the file", 20, Kind.TEXT),
-        lambda item, _: item.evidence.file_digest or "",
+        Column(_("SHA-256 of the file"), 20, Kind.TEXT),
+        lambda item, _day: item.evidence.file_digest or "",
     ),
     "response_digest": (
-        Column("SHA-256 of the answer", 20, Kind.TEXT),
-        lambda item, _: item.evidence.response_digest or "",
+        Column(_("SHA-256 of the answer"), 20, Kind.TEXT),
+        lambda item, _day: item.evidence.response_digest or "",
     ),
 }
 """The columns of the breaks, in the CSV and in the workbook: how a sheet shows each, and its cell."""

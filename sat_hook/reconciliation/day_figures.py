@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
     from sat_hook.reconciliation.model import DayClose
 
-TOTALLED: dict[str, str] = {
-    "quote_rupiah": "Quoted",
-    "charged_rupiah": "Price",
-    "admin_fee_rupiah": "Admin fee",
-    "partner_fee_rupiah": "Partner fee",
-    "debit_rupiah": "Debited",
-    "refund_rupiah": "Refunded",
-    "in_transit_opening_rupiah": "In transit, opening",
-    "in_transit_closing_rupiah": "In transit, close",
-}
-"""Columns of ``DayClose.orders`` that are added up, and their names in finance."""
+TOTALLED = (
+    "quote_rupiah",
+    "charged_rupiah",
+    "admin_fee_rupiah",
+    "partner_fee_rupiah",
+    "debit_rupiah",
+    "refund_rupiah",
+    "in_transit_opening_rupiah",
+    "in_transit_closing_rupiah",
+)
+"""Columns of ``DayClose.orders`` that are added up."""
 _KEYS = ("product_code", "state", "evidence", "settlement")
 _TERMS = ("debit_rupiah", "refund_rupiah", "in_transit_opening_rupiah", "in_transit_closing_rupiah")
 _ROW_BYTES = 1_000_000

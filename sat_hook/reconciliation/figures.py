@@ -106,24 +106,6 @@ class Headline:
             self.open_breaks or self.unexplained_rupiah or self.failed_controls or self.matches_not_made
         ) and (self.unexplained_rupiah is not None)
 
-    @property
-    def sentence(self) -> str:
-        """The day in one sentence."""
-        if self.is_clean:
-            return "Everything agrees: no open break, and the saldo is explained to the last rupiah."
-        found = []
-        if self.open_breaks:
-            found.append(counted(self.open_breaks, "open break"))
-        if self.unexplained_rupiah is None:
-            found.append("no saldo to compare, as the deposit was not observed at both ends of the day")
-        elif self.unexplained_rupiah:
-            found.append(f"Rp {self.unexplained_rupiah:,} of the saldo unexplained".replace("Rp -", "−Rp "))
-        if self.failed_controls:
-            found.append(counted(self.failed_controls, "control total") + " in disagreement")
-        if self.matches_not_made:
-            found.append(counted(self.matches_not_made, "match", "matches") + " not made yet")
-        return "To be looked at: " + "; ".join(found) + "."
-
 
 def headline(close: DayClose | DayFigures) -> Headline:
     """Return the day's headline."""
@@ -139,7 +121,3 @@ def headline(close: DayClose | DayFigures) -> Headline:
         failed_controls=sum(1 for control in close.controls if not control.agrees),
         matches_not_made=sum(1 for match in close.matches if not match.was_made),
     )
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

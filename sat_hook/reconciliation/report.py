@@ -1,4 +1,4 @@
-"""The report of a closed day as files in a folder: workbook, PDFs, CSV of breaks and orders, figures."""
+"""The report of a closed day as files in a folder: workbooks, PDFs, CSV of breaks and orders, figures."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class ReportNames(NamedTuple):
     """The names of a report's files."""
 
     workbook: str
+    indonesian_workbook: str
     indonesian_pdf: str
     english_pdf: str
     breaks: str
@@ -50,8 +51,12 @@ class ReportNames(NamedTuple):
         """Those of an account's day."""
         safe = _NOT_IN_A_NAME.sub("_", account)[:_LONGEST_ACCOUNT]
         stem = f"reconciliation-{safe}-{day.isoformat()}"
-        endings = (".xlsx", "-id.pdf", "-en.pdf", "-breaks.csv", "-orders.csv", "-figures.json")
+        endings = (".xlsx", "-id.xlsx", "-id.pdf", "-en.pdf", "-breaks.csv", "-orders.csv", "-figures.json")
         return cls(*(f"{stem}{ending}" for ending in endings))
+
+    def workbook_in(self, language: Language) -> str:
+        """The workbook in a language."""
+        return self.indonesian_workbook if language is Language.INDONESIAN else self.workbook
 
     def pdf(self, language: Language) -> str:
         """The PDF in a language."""
@@ -76,11 +81,13 @@ def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()
         titles, *sizes = write_orders(close.orders, out, places, [group.orders for group in groups])
     figures = figures_of(close, placed(groups, sizes, titles))
     contents = {
-        names.workbook: render_workbook(close, names.orders, versions, groups),
         names.breaks: render_breaks(close),
         names.figures: to_bytes(figures),
     }
-    contents |= {names.pdf(language): render_pdf(figures, versions, language) for language in Language}
+    for language in Language:
+        workbook = render_workbook(close, names.orders, versions, groups, language)
+        contents[names.workbook_in(language)] = workbook
+        contents[names.pdf(language)] = render_pdf(figures, versions, language)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     written = [folder / name for name in names]

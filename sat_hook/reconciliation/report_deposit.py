@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -21,6 +20,7 @@ from sat_hook.reconciliation.report_parts import (
     Section,
     SectionMaker,
     Table,
+    control_total,
     person_of,
 )
 
@@ -163,7 +163,7 @@ class DepositSections(SectionMaker):
         for match in self.figures.matches:
             name, what = report_words.MATCHES[match.kind]
             if not match.was_made:
-                what = _("Not made: nothing has come to compare with.")
+                what = report_words.NOT_MADE
             rows.append(
                 (
                     Cell(say(name), under=say(what), tone="" if match.was_made else "bad"),
@@ -187,20 +187,14 @@ class DepositSections(SectionMaker):
         rows = tuple(
             (
                 Cell(say(report_words.CONTROLS.get(control.name, control.name))),
-                Cell(self._control(control.in_the_log)),
-                Cell(self._control(control.in_the_report)),
+                Cell(control_total(control.in_the_log, self.wording)),
+                Cell(control_total(control.in_the_report, self.wording)),
                 Cell(say(_("yes") if control.agrees else _("no")), tone="" if control.agrees else "bad"),
             )
             for control in self.figures.controls
         )
         headings = tuple(Heading(say(word)) for word in words)
         return Section("controls", say(_("Control totals, counted twice")), tables=(Table(headings, rows),))
-
-    def _control(self, total: str) -> str:
-        """A total in this language: a number, a digest (15 hexadecimal digits without a comma), or none."""
-        if re.fullmatch("-?[0-9]{1,3}(,[0-9]{3})*", total):
-            return self.wording.number(int(total.replace(",", "")))
-        return self.say(_("none")) if total == "none" else total
 
     def settlement_files(self) -> Section:
         say = self.say

@@ -5,6 +5,7 @@ A cell may name the rows behind its figure. The page makes a link of that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from sat_hook.domain.people import user_named
 from sat_hook.presentation.charts import Meaning
 from sat_hook.presentation.language import Wording
+from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation.day_figures import DayFigures
 
 
@@ -78,6 +80,13 @@ class SectionMaker:
         self.figures = figures
         self.wording = wording
         self.say = wording.text
+
+
+def control_total(total: str, wording: Wording) -> str:
+    """A total in a language: a number, a digest (hexadecimal digits without a comma), or none."""
+    if re.fullmatch("-?[0-9]{1,3}(,[0-9]{3})*", total):
+        return wording.number(int(total.replace(",", "")))
+    return wording.text(_("none")) if total == "none" else total
 
 
 def person_of(actor: str) -> str:

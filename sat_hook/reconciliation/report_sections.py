@@ -52,7 +52,7 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
             Cell(wording.number(item.number), Opens("version", {"version": str(item.number)})),
             Cell(wording.time(item.at)),
             Cell(person_of(item.actor)),
-            Cell(_what(item.event, wording)),
+            Cell(what_of(item.event, wording)),
             Cell(wording.number(item.position)),
         )
         for item in versions
@@ -65,7 +65,8 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
     )
 
 
-def _what(event: VersionEvent, wording: Wording) -> str:
+def what_of(event: VersionEvent, wording: Wording) -> str:
+    """What made a version."""
     say = wording.text
     match event:
         case DayClosed():

@@ -63,6 +63,7 @@ MATCHES: Mapping[MatchKind, tuple[str, str]] = {
     MatchKind.CONTROL: (_("Control totals"), _("Totals of this report, against the same totals in the log.")),
 }
 """What our books were held against, and what exactly was compared."""
+NOT_MADE = _("Not made: nothing has come to compare with.")
 
 CONTROLS: Mapping[str, str] = {
     "events of the day's orders": _("events of the day's orders"),
@@ -90,6 +91,17 @@ ORDER_STATES: Mapping[OrderState, str] = {
     OrderState.FAILED: _("failed"),
     OrderState.REVERSED: _("reversed"),
 }
+
+VALUES = (
+    *(_("timing"), _("existence"), _("duplicate"), _("amount"), _("status"), _("attribute"), _("identity")),
+    *(_("matching"), _("file"), _("control"), _("evidence"), _("settlement"), _("saldo")),
+    *(_("open"), _("explained"), _("resolved"), _("written_off")),
+    *(_("0-1 days"), _("2-7 days"), _("8-30 days"), _("over 30 days")),
+    *(_("received"), _("rejected"), _("quoted"), _("held"), _("cancelled"), _("submitting"), _("pending")),
+    *(_("unknown"), _("escalated"), _("succeeded"), _("failed"), _("reversed"), _("unsent")),
+    *(_("signed"), _("by operator"), _("none"), _("matched"), _("missing"), _("not expected"), _("no file")),
+)
+"""The values of the books' columns. A workbook shows them in its language; the CSV has them as they are."""
 
 ADJUSTED: Mapping[str, str] = {"nothing": _("nothing"), "topped up": _("topped up")}
 """What a day reported of a top-up, and what is known now."""

@@ -1,7 +1,7 @@
 """Tools for writing the sheets of a workbook: formats, columns, formulas with values, rows in order.
 
 The workbook is in XlsxWriter's constant-memory mode: a row is gone once the next one has begun, so everything
-here writes downwards.
+here writes downwards. Titles, headings and cells of the kind ``word`` are translated when they are written.
 """
 
 from __future__ import annotations
@@ -12,17 +12,23 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from sat_hook.presentation.language import Language, Wording
+from sat_hook.presentation.language import marked as _
 from sat_hook.presentation.spreadsheet_csv import neutral
 
 LONGEST_TEXT = 32_000
 """Characters; a cell holds 32,767, and the library drops a longer text completely."""
 _PAPER_A4 = 9
+_LETTERS_A_WIDTH, _LINE_HEIGHT, _MOST_LINES = 0.95, 13, 30
+"""Letters for each unit of a column's width, points of a line, and lines of Excel's highest row."""
+_DAYS = {Language.ENGLISH: "yyyy-mm-dd", Language.INDONESIAN: "dd/mm/yyyy"}
 
 
 class Kind(StrEnum):
-    """How a cell looks."""
+    """How a cell looks. A word is a text of ours, which is translated; other texts are shown as they are."""
 
     TEXT = "text"
+    WORD = "word"
     PROSE = "prose"
     COUNT = "count"
     RUPIAH = "rupiah"
@@ -50,37 +56,40 @@ class Column:
 
 
 class Formats:
-    """The formats of a workbook: a plain one and one for totals, for every kind."""
+    """The language of a workbook, and its formats: a plain one and one for totals, for every kind."""
 
-    _NUMBERS: dict[Kind, str] = {  # noqa: RUF012 - never changed
-        Kind.COUNT: "#,##0",
-        Kind.RUPIAH: "#,##0;[Red]-#,##0;0",
-        Kind.DAY: "yyyy-mm-dd",
-        Kind.MOMENT: "yyyy-mm-dd hh:mm:ss",
-    }
-
-    def __init__(self, book: Any) -> None:
+    def __init__(self, book: Any, wording: Wording) -> None:
+        self.wording = wording
+        day = _DAYS[wording.language]
+        # A program shows the marks between thousands of the person's own settings.
+        numbers = {
+            Kind.COUNT: "#,##0",
+            Kind.RUPIAH: "#,##0;[Red]-#,##0;0",
+            Kind.DAY: day,
+            Kind.MOMENT: f"{day} hh:mm:ss",
+        }
         base = {"font_name": "Arial", "font_size": 10, "valign": "top"}
         self.plain: dict[Kind, Any] = {}
         self.total: dict[Kind, Any] = {}
         for kind in Kind:
             look: dict[str, Any] = dict(base)
-            if kind in self._NUMBERS:
-                look["num_format"] = self._NUMBERS[kind]
+            if kind in numbers:
+                look["num_format"] = numbers[kind]
             # A day is aligned with its title, not with the far side of a wide column.
-            look["align"] = "right" if kind in (Kind.COUNT, Kind.RUPIAH) else "left"
+            is_number = kind in (Kind.COUNT, Kind.RUPIAH)
+            # Text keeps its distance from a figure on its left.
+            look |= {"align": "right"} if is_number else {"align": "left", "indent": 1}
             look["text_wrap"] = kind is Kind.PROSE
             self.plain[kind] = book.add_format(look)
             self.total[kind] = book.add_format(look | {"bold": True, "bg_color": "#EEF3FA", "top": 1})
         self.title = book.add_format(base | {"bold": True, "font_size": 14})
         self.section = book.add_format(base | {"bold": True, "font_size": 11})
-        self.label = book.add_format(base | {"bold": True})
+        self.label = book.add_format(base | {"bold": True, "align": "left", "indent": 1})
         self.note = book.add_format(base | {"italic": True, "font_color": "#595959"})
         header = base | {"bold": True, "bg_color": "#1F4E79", "font_color": "#FFFFFF", "text_wrap": True}
-        self.header = book.add_format(header | {"valign": "vcenter", "border": 1, "border_color": "#9DB4CC"})
-        self.header_of_numbers = book.add_format(
-            header | {"valign": "vcenter", "border": 1, "border_color": "#9DB4CC", "align": "right"}
-        )
+        header |= {"valign": "vcenter", "border": 1, "border_color": "#9DB4CC"}
+        self.header = book.add_format(header | {"align": "left", "indent": 1})
+        self.header_of_numbers = book.add_format(header | {"align": "right"})
         self.attention = book.add_format({"bg_color": "#FFE9B8", "font_color": "#5C3B00"})
 
 
@@ -88,34 +97,37 @@ class Sheet:
     """A sheet that is written from the top. ``row`` is the next row, from 0."""
 
     def __init__(self, book: Any, formats: Formats, name: str, widths: Sequence[float]) -> None:
-        self.name = name
+        self.say = formats.wording.text
+        self.name = self.say(name)
         self.formats = formats
         self.row = 0
-        self.inside: Any = book.add_worksheet(name)
+        self._widths = widths
+        self.inside: Any = book.add_worksheet(self.name)
         for place, width in enumerate(widths):
             self.inside.set_column(place, place, width)
         self.inside.hide_gridlines(2)
         self.inside.set_landscape()
         self.inside.set_paper(_PAPER_A4)
         self.inside.fit_to_pages(1, 0)
-        self.inside.set_footer("&L&A&RPage &P of &N")
+        page = self.say(_("Page"))
+        self.inside.set_footer(f"&L&A&R{page} &P / &N")
 
     def title(self, text: str, note: str = "") -> None:
         """The title of the sheet, and a line of explanation."""
-        self.inside.write_string(self.row, 0, neutral(text), self.formats.title)
+        self.inside.write_string(self.row, 0, neutral(self.say(text)), self.formats.title)
         self.row += 1
         if note:
             self.note(note)
 
     def note(self, text: str) -> None:
         """A line of explanation."""
-        self.inside.write_string(self.row, 0, neutral(text), self.formats.note)
+        self.inside.write_string(self.row, 0, neutral(self.say(text)), self.formats.note)
         self.row += 1
 
     def section(self, text: str) -> None:
         """A heading inside the sheet, after a blank row."""
         self.row += 1
-        self.inside.write_string(self.row, 0, text, self.formats.section)
+        self.inside.write_string(self.row, 0, self.say(text), self.formats.section)
         self.row += 1
 
     def header(self, columns: Sequence[Column]) -> None:
@@ -123,22 +135,38 @@ class Sheet:
         for place, column in enumerate(columns):
             is_number = column.kind in (Kind.COUNT, Kind.RUPIAH)
             look = self.formats.header_of_numbers if is_number else self.formats.header
-            self.inside.write_string(self.row, place, column.title, look)
+            self.inside.write_string(self.row, place, self.say(column.title), look)
         self.inside.set_row(self.row, 30)
         self.row += 1
 
     def fact(self, label: str, cell: Cell, kind: Kind) -> None:
         """A row of a label and its value."""
-        self.inside.write_string(self.row, 0, label, self.formats.label)
+        self.inside.write_string(self.row, 0, self.say(label), self.formats.label)
         self._write(1, cell, self.formats.plain[kind])
         self.row += 1
 
     def line(self, cells: Sequence[Cell], kinds: Sequence[Kind], *, is_total: bool = False) -> None:
-        """A row of a table."""
+        """A row of a table, as high as its prose needs: not every program fits the height itself."""
         looks = self.formats.total if is_total else self.formats.plain
+        lines = max(
+            (
+                -(-len(str(cell or "")) // int(width * _LETTERS_A_WIDTH))
+                for cell, kind, width in zip(cells, kinds, self._widths, strict=False)
+                if kind is Kind.PROSE
+            ),
+            default=1,
+        )
+        if lines > 1:
+            self.inside.set_row(self.row, min(lines, _MOST_LINES) * _LINE_HEIGHT)
         for place, (cell, kind) in enumerate(zip(cells, kinds, strict=True)):
-            self._write(place, cell, looks[kind])
+            is_word = kind is Kind.WORD and isinstance(cell, str)
+            self._write(place, self.say(str(cell)) if is_word else cell, looks[kind])
         self.row += 1
+
+    def print_on(self, pages: int, columns: int) -> None:
+        """Print a wide table on several pages side by side, each with the first columns."""
+        self.inside.fit_to_pages(pages, 0)
+        self.inside.repeat_columns(0, columns - 1)
 
     def freeze(self, rows: int, columns: int = 0) -> None:
         """Keep the first rows and columns in sight, and on every printed page."""

@@ -2,7 +2,8 @@
 
 Totals are formulas over the sheets ``orders`` and ``breaks``, with their values stored beside them for
 viewers that do not calculate. Above :data:`MAXIMUM_ORDERS` the orders are a CSV beside the workbook; what
-would be computed from them is then a value, and the sheets say so. The same day gives the same bytes.
+would be computed from them is then a value, and the sheets say so. The same day gives the same bytes. The
+words are Indonesian or English; in English they are those of the CSV.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from typing import Any
 import xlsxwriter  # type: ignore[import-untyped]
 
 from sat_hook.domain.business_day import local_time
+from sat_hook.presentation.language import Language, Wording
+from sat_hook.presentation.language import marked as _
+from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.break_sheets import AgeingSheet, BreakSheet
 from sat_hook.reconciliation.day_figures import TOTALLED, OrderGroup, grouped_orders
 from sat_hook.reconciliation.deposit_sheet import SaldoSheet
-from sat_hook.reconciliation.figures import OrderLine, by_product_and_state, by_state, headline
+from sat_hook.reconciliation.figures import Headline, OrderLine, by_product_and_state, by_state, headline
 from sat_hook.reconciliation.model import DayClose
-from sat_hook.reconciliation.order_sheet import OrderSheet, is_plain_criterion
+from sat_hook.reconciliation.order_sheet import ORDERS, OrderSheet, is_plain_criterion
+from sat_hook.reconciliation.report_parts import control_total
+from sat_hook.reconciliation.report_sections import what_of
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
 from sat_hook.reconciliation.versions import Version
 
@@ -29,11 +35,22 @@ MAXIMUM_ORDERS = 50_000
 """Orders in a workbook; more are a CSV beside it."""
 MAXIMUM_FORMULA_LINES = 500
 """Lines of products and states that are formulas; more would make every opening of the workbook slow."""
-SUMMARY, PER_PRODUCT = "summary", "per product and status"
+SUMMARY, PER_PRODUCT = _("summary"), _("per product and status")
 
+_TOTAL_TITLES = (
+    _("Quoted (Rp)"),
+    _("Price (Rp)"),
+    _("Admin fee (Rp)"),
+    _("Partner fee (Rp)"),
+    _("Debited (Rp)"),
+    _("Refunded (Rp)"),
+    _("In transit, opening (Rp)"),
+    _("In transit, close (Rp)"),
+)
+"""Of the columns of TOTALLED, in their order."""
 _TOTALS = (
-    Column("Orders", 10, Kind.COUNT),
-    *(Column(f"{name} (Rp)", 20, Kind.RUPIAH) for name in TOTALLED.values()),
+    Column(_("Orders"), 10, Kind.COUNT),
+    *(Column(title, 20, Kind.RUPIAH) for title in _TOTAL_TITLES),
 )
 
 
@@ -42,6 +59,7 @@ def render_workbook(
     orders_file: str,
     versions: Sequence[Version] = (),
     groups: Sequence[OrderGroup] = (),
+    language: Language = Language.ENGLISH,
 ) -> bytes:
     """Render the workbook of a closed day.
 
@@ -50,23 +68,24 @@ def render_workbook(
     :param versions: those of the report up to this one.
     :param groups: the orders in groups; they are grouped here when there are none.
     """
-    out = io.BytesIO()
+    out, wording = io.BytesIO(), Wording(language)
     # The rows wait in files. Their own folder is removed with them in every case.
     with tempfile.TemporaryDirectory(prefix="sat-workbook-") as folder:
         book = xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": folder})
         book.set_properties(
             {
-                "title": f"Nightly reconciliation {close.day.isoformat()}",
-                "subject": f"account {close.account}, log position {close.position}",
+                "title": wording.text(_("Nightly reconciliation %(day)s")) % {"day": close.day.isoformat()},
+                "subject": wording.text(_("account %(account)s, log position %(position)s"))
+                % {"account": close.account, "position": close.position},
                 # The moment that the day ended: with the current time, every rendering would be another file.
                 "created": close.business_day.closes_at.astimezone(UTC).replace(tzinfo=None),
             }
         )
-        formats = Formats(book)
-        orders = OrderSheet(close.orders) if has_orders_inside(close) else None
-        breaks, saldo = BreakSheet(close), SaldoSheet(close, orders)
+        formats = Formats(book, wording)
+        orders = OrderSheet(close.orders, wording) if has_orders_inside(close) else None
+        breaks, saldo = BreakSheet(close, wording), SaldoSheet(close, orders, wording)
         groups = groups or grouped_orders(close.orders)[1]
-        products = _ProductSheet(groups, orders)
+        products = _ProductSheet(groups, orders, wording)
         _write_summary(book, formats, close, groups, orders, orders_file, (breaks, saldo, products), versions)
         breaks.write(book, formats)
         AgeingSheet(close, breaks).write(book, formats)
@@ -86,11 +105,15 @@ def has_orders_inside(close: DayClose) -> bool:
 
 
 def _write_where_orders_are(book: Any, formats: Formats, close: DayClose, orders_file: str) -> None:
-    sheet = Sheet(book, formats, "orders", [110])
-    sheet.title("Orders")
-    sheet.note(f"{len(close.orders):,} orders are more than the {MAXIMUM_ORDERS:,} that fit in here.")
-    sheet.note(f"They are in the file {orders_file} beside this workbook (CSV, UTF-8, moments in WIB).")
-    sheet.note("The totals of the other sheets were computed from them: they are values, not formulas.")
+    sheet, number = Sheet(book, formats, ORDERS, [110]), formats.wording.number
+    sheet.title(_("Orders"))
+    for note in (
+        _("%(found)s orders are more than the %(most)s that fit in here."),
+        _("They are in the file %(file)s beside this workbook (CSV, UTF-8, moments in WIB)."),
+        _("The totals of the other sheets were computed from them: they are values, not formulas."),
+    ):
+        said = {"found": number(len(close.orders)), "most": number(MAXIMUM_ORDERS), "file": orders_file}
+        sheet.note(sheet.say(note) % said)
 
 
 class _ProductSheet:
@@ -98,20 +121,21 @@ class _ProductSheet:
 
     _FIRST = 2
 
-    def __init__(self, groups: Sequence[OrderGroup], inside: OrderSheet | None) -> None:
+    def __init__(self, groups: Sequence[OrderGroup], inside: OrderSheet | None, wording: Wording) -> None:
+        self._name = wording.text(PER_PRODUCT)
         self._lines = by_product_and_state(groups)
         self._inside = inside
         self._products = sorted({line.product_code for line in self._lines})
 
     def cells(self, column: int) -> str:
         """The cells of a column: 0 the product, 1 the state, 2 the number of orders, then the totals."""
-        return reference(PER_PRODUCT, column, self._FIRST, self._FIRST + len(self._lines) - 1)
+        return reference(self._name, column, self._FIRST, self._FIRST + len(self._lines) - 1)
 
     def write(self, book: Any, formats: Formats) -> None:
-        columns = (Column("Product", 30, Kind.TEXT), Column("Status", 14, Kind.TEXT), *_TOTALS)
+        columns = (Column(_("Product"), 30, Kind.TEXT), Column(_("Status"), 16, Kind.WORD), *_TOTALS)
         sheet = Sheet(book, formats, PER_PRODUCT, [column.width for column in columns])
         sums = [sum(values) for values in zip(*map(_values_of, self._lines), strict=True)] or _NO_ORDERS
-        totals: list[Cell] = ["Total of the rows that the filter shows", None]
+        totals: list[Cell] = [sheet.say(_("Total of the rows that the filter shows")), None]
         totals += [
             Formula(f"=SUBTOTAL(109,{self.cells(place)})", total) for place, total in enumerate(sums, start=2)
         ]
@@ -125,7 +149,7 @@ class _ProductSheet:
         last = self._FIRST + max(len(self._lines) - 1, 0)
         sheet.inside.autofilter(self._FIRST - 1, 0, last, len(columns) - 1)
         if self._inside is None:
-            sheet.note("Values, not formulas: the orders are in a file of their own.")
+            sheet.note(_("Values, not formulas: the orders are in a file of their own."))
 
     def _counted(self, product: str, row: int, values: Sequence[int]) -> Sequence[Cell]:
         inside = self._inside
@@ -162,22 +186,22 @@ def _write_summary(
     others: tuple[BreakSheet, SaldoSheet, _ProductSheet],
     versions: Sequence[Version],
 ) -> None:
-    sheet = Sheet(book, formats, SUMMARY, [34, 20, *(column.width for column in _TOTALS[1:])])
-    sheet.title(f"Nightly reconciliation of {close.account}, {close.day.isoformat()} (WIB)")
+    *widths, _last = (column.width for column in _TOTALS[1:])
+    sheet = Sheet(book, formats, SUMMARY, [50, 20, *widths, 60])
+    title = sheet.say(_("Nightly reconciliation of %(account)s, %(day)s (WIB)"))
+    sheet.title(title % {"account": close.account, "day": close.day.isoformat()})
     sheet.freeze(1)
-    sheet.note(headline(close).sentence)
-    sheet.note(
-        "Every total is a formula over the other sheets."
-        if orders
-        else f"The orders are in {orders_file}, beside this workbook: their totals are values, not formulas."
-    )
-    sheet.section("The day")
-    sheet.fact("Account", close.account, Kind.TEXT)
-    sheet.fact("From, inclusive (WIB)", local_time(close.business_day.opens_at), Kind.MOMENT)
-    sheet.fact("Until, exclusive (WIB)", local_time(close.business_day.closes_at), Kind.MOMENT)
-    sheet.fact("Log position", close.position, Kind.COUNT)
+    sheet.note(_sentence(headline(close), formats.wording))
+    formulas = _("Every total is a formula over the other sheets.")
+    values = _("The orders are in %(file)s, beside this workbook: their totals are values, not formulas.")
+    sheet.note(formulas if orders else sheet.say(values) % {"file": orders_file})
+    sheet.section(_("The day"))
+    sheet.fact(_("Account"), close.account, Kind.TEXT)
+    sheet.fact(_("From, inclusive (WIB)"), local_time(close.business_day.opens_at), Kind.MOMENT)
+    sheet.fact(_("Until, exclusive (WIB)"), local_time(close.business_day.closes_at), Kind.MOMENT)
+    sheet.fact(_("Log position"), close.position, Kind.COUNT)
     if versions:
-        sheet.fact("Version of this report", len(versions), Kind.COUNT)
+        sheet.fact(_("Version of this report"), len(versions), Kind.COUNT)
     _write_key_figures(sheet, close, orders, others)
     _write_states(sheet, groups, orders)
     _write_matches(sheet, close)
@@ -188,20 +212,56 @@ def _write_summary(
         _write_versions(sheet, versions)
 
 
+def _sentence(head: Headline, wording: Wording) -> str:
+    """The day in one sentence."""
+    if head.is_clean:
+        return wording.text(
+            _("Everything agrees: no open break, and the saldo is explained to the last rupiah.")
+        )
+    found = []
+    if head.open_breaks:
+        found.append(wording.count("%(num)s open break", "%(num)s open breaks", head.open_breaks))
+    if head.unexplained_rupiah is None:
+        found.append(
+            wording.text(_("no saldo to compare, as the deposit was not observed at both ends of the day"))
+        )
+    elif head.unexplained_rupiah:
+        said = wording.text(_("%(amount)s of the saldo unexplained"))
+        found.append(said % {"amount": wording.rupiah(head.unexplained_rupiah)})
+    if head.failed_controls:
+        found.append(
+            wording.count(
+                "%(num)s control total in disagreement",
+                "%(num)s control totals in disagreement",
+                head.failed_controls,
+            )
+        )
+    if head.matches_not_made:
+        found.append(
+            wording.count("%(num)s match not made yet", "%(num)s matches not made yet", head.matches_not_made)
+        )
+    begin = wording.text(_("To be looked at:"))
+    return f"{begin} {'; '.join(found)}."
+
+
 def _write_versions(sheet: Sheet, versions: Sequence[Version]) -> None:
-    sheet.section("Versions and signatures")
+    sheet.section(_("Versions and signatures"))
     columns = (
-        Column("What", 34, Kind.PROSE),
-        Column("When (WIB)", 20, Kind.MOMENT),
-        Column("Version", 17, Kind.COUNT),
-        Column("Log position", 17, Kind.COUNT),
-        Column("Who", 17, Kind.TEXT),
+        Column(_("What"), 34, Kind.PROSE),
+        Column(_("When (WIB)"), 20, Kind.MOMENT),
+        Column(_("Version"), 17, Kind.COUNT),
+        Column(_("Log position"), 17, Kind.COUNT),
+        Column(_("Who"), 17, Kind.TEXT),
     )
     kinds = [column.kind for column in columns]
     sheet.header(columns)
+    in_english = sheet.formats.wording.language is Language.ENGLISH
     for item in versions:
-        sheet.line([item.what, local_time(item.at), item.number, item.position, item.actor], kinds)
-    sheet.note("Each close, decision and signature makes a version, and leaves those before it as they are.")
+        what = item.what if in_english else what_of(item.event, sheet.formats.wording)
+        sheet.line([what, local_time(item.at), item.number, item.position, item.actor], kinds)
+    sheet.note(
+        _("Each close, decision and signature makes a version, and leaves those before it as they are.")
+    )
 
 
 def _write_key_figures(
@@ -212,34 +272,34 @@ def _write_key_figures(
 ) -> None:
     breaks, saldo, products = others
     head = headline(close)
-    sheet.section("Key figures")
+    sheet.section(_("Key figures"))
     rows: Cell = len(close.orders)
     if orders:
         rows = Formula(f"=COUNTA({orders.cells('request_id')})", len(close.orders))
-    sheet.fact("Orders", rows, Kind.COUNT)
-    sheet.fact("Breaks: open", breaks.in_state("open"), Kind.COUNT)
-    sheet.fact("Breaks: explained, carried on", breaks.in_state("explained"), Kind.COUNT)
-    sheet.fact("Breaks: resolved", breaks.in_state("resolved"), Kind.COUNT)
-    sheet.fact("Breaks: written off", breaks.in_state("written_off"), Kind.COUNT)
-    sheet.fact("Size of those carried on (Rp)", breaks.carried_on_rupiah(), Kind.RUPIAH)
+    sheet.fact(_("Orders"), rows, Kind.COUNT)
+    sheet.fact(_("Breaks: open"), breaks.in_state("open"), Kind.COUNT)
+    sheet.fact(_("Breaks: explained, carried on"), breaks.in_state("explained"), Kind.COUNT)
+    sheet.fact(_("Breaks: resolved"), breaks.in_state("resolved"), Kind.COUNT)
+    sheet.fact(_("Breaks: written off"), breaks.in_state("written_off"), Kind.COUNT)
+    sheet.fact(_("Size of those carried on (Rp)"), breaks.carried_on_rupiah(), Kind.RUPIAH)
     unexplained = saldo.unexplained()
     sheet.fact(
-        "Saldo unexplained (Rp)",
-        "not known: the deposit was not observed" if unexplained is None else unexplained,
+        _("Saldo unexplained (Rp)"),
+        sheet.say(_("not known: the deposit was not observed")) if unexplained is None else unexplained,
         Kind.RUPIAH if unexplained is not None else Kind.TEXT,
     )
-    sheet.fact("Control totals in disagreement", head.failed_controls, Kind.COUNT)
+    sheet.fact(_("Control totals in disagreement"), head.failed_controls, Kind.COUNT)
     if orders:
         sheet.fact(
-            "Check: orders less their lines per product (must be 0)",
+            _("Check: orders less their lines per product (must be 0)"),
             Formula(f"=COUNTA({orders.cells('request_id')})-SUM({products.cells(2)})", 0),
             Kind.COUNT,
         )
 
 
 def _write_states(sheet: Sheet, groups: Sequence[OrderGroup], orders: OrderSheet | None) -> None:
-    sheet.section("Orders by status")
-    columns = (Column("Status", 34, Kind.TEXT), *_TOTALS)
+    sheet.section(_("Orders by status"))
+    columns = (Column(_("Status"), 34, Kind.WORD), *_TOTALS)
     kinds = [column.kind for column in columns]
     sheet.header(columns)
     first, lines = sheet.row, by_state(groups)
@@ -255,7 +315,7 @@ def _write_states(sheet: Sheet, groups: Sequence[OrderGroup], orders: OrderSheet
                 ),
             ]
         sheet.line([line.state, *cells], kinds)
-    totals: list[Cell] = ["Total"]
+    totals: list[Cell] = [_("Total")]
     for place, values in enumerate(zip(*map(_values_of, lines), strict=True), start=1):
         stretch = reference(sheet.name, place, first, max(sheet.row - 1, first)).split("!")[1]
         totals.append(Formula(f"=SUM({stretch})", sum(values)))
@@ -264,24 +324,26 @@ def _write_states(sheet: Sheet, groups: Sequence[OrderGroup], orders: OrderSheet
 
 
 def _write_matches(sheet: Sheet, close: DayClose) -> None:
-    sheet.section("The four matches")
+    sheet.section(_("The four matches"))
     columns = (
-        Column("Held against", 34, Kind.TEXT),
-        Column("Made", 10, Kind.TEXT),
-        Column("Breaks", 17, Kind.COUNT),
-        Column("Ours", 17, Kind.COUNT),
-        Column("Ours (Rp)", 17, Kind.RUPIAH),
-        Column("Theirs", 17, Kind.COUNT),
-        Column("Theirs (Rp)", 17, Kind.RUPIAH),
-        Column("Matched", 17, Kind.COUNT),
-        Column("Matched (Rp)", 17, Kind.RUPIAH),
-        Column("What was compared", 17, Kind.TEXT),
+        Column(_("Held against"), 34, Kind.WORD),
+        Column(_("Made"), 10, Kind.WORD),
+        Column(_("Breaks"), 17, Kind.COUNT),
+        Column(_("Ours"), 17, Kind.COUNT),
+        Column(_("Ours (Rp)"), 17, Kind.RUPIAH),
+        Column(_("Theirs"), 17, Kind.COUNT),
+        Column(_("Theirs (Rp)"), 17, Kind.RUPIAH),
+        Column(_("Matched"), 17, Kind.COUNT),
+        Column(_("Matched (Rp)"), 17, Kind.RUPIAH),
+        Column(_("What was compared"), 17, Kind.PROSE),
     )
     sheet.header(columns)
+    in_english = sheet.formats.wording.language is Language.ENGLISH
     for match in close.matches:
+        name, what = report_words.MATCHES[match.kind]
         cells: tuple[Cell, ...] = (
-            match.kind.value,
-            "yes" if match.was_made else "NO",
+            match.kind.value if in_english else name,
+            _("yes") if match.was_made else _("NO"),
             match.breaks,
             match.ours,
             match.ours_rupiah,
@@ -289,31 +351,35 @@ def _write_matches(sheet: Sheet, close: DayClose) -> None:
             match.theirs_rupiah,
             match.matched,
             match.matched_rupiah,
-            match.note,
+            match.note if in_english else sheet.say(what if match.was_made else report_words.NOT_MADE),
         )
         sheet.line(cells, [column.kind for column in columns])
 
 
 def _write_controls(sheet: Sheet, close: DayClose) -> None:
-    sheet.section("Control totals, counted twice")
-    titles = ("Total", "Agrees", "In the log", "In the report")
-    sheet.header([Column(title, 17, Kind.TEXT) for title in titles])
+    sheet.section(_("Control totals, counted twice"))
+    titles = (_("Total"), _("Agrees"), _("In the log"), _("In the report"))
+    sheet.header([Column(title, 17, Kind.WORD) for title in titles])
     for control in close.controls:
-        agrees = "yes" if control.agrees else "NO"
-        sheet.line((control.name, agrees, control.in_the_log, control.in_the_report), [Kind.TEXT] * 4)
+        agrees = _("yes") if control.agrees else _("NO")
+        totals = (
+            control_total(total, sheet.formats.wording)
+            for total in (control.in_the_log, control.in_the_report)
+        )
+        sheet.line((control.name, agrees, *totals), [Kind.WORD] * 4)
 
 
 def _write_sources(sheet: Sheet, close: DayClose) -> None:
-    sheet.section("Settlement files")
+    sheet.section(_("Settlement files"))
     if not close.settlement_files:
-        sheet.note("None has arrived for this day.")
+        sheet.note(_("None has arrived for this day."))
         return
     columns = (
-        Column("File", 34, Kind.TEXT),
-        Column("Rows", 10, Kind.COUNT),
-        Column("Sum (Rp)", 17, Kind.RUPIAH),
-        Column("Log position", 17, Kind.COUNT),
-        Column("SHA-256", 17, Kind.TEXT),
+        Column(_("File"), 34, Kind.TEXT),
+        Column(_("Rows"), 10, Kind.COUNT),
+        Column(_("Sum (Rp)"), 17, Kind.RUPIAH),
+        Column(_("Log position"), 17, Kind.COUNT),
+        Column(_("SHA-256"), 17, Kind.TEXT),
     )
     sheet.header(columns)
     for file in close.settlement_files:
@@ -322,18 +388,18 @@ def _write_sources(sheet: Sheet, close: DayClose) -> None:
 
 
 def _write_adjustments(sheet: Sheet, close: DayClose) -> None:
-    sheet.section("Prior-period adjustments: what came to light about certified days")
+    sheet.section(_("Prior-period adjustments: what came to light about certified days"))
     if not close.adjustments:
-        sheet.note("None.")
+        sheet.note(_("None."))
         return
     columns = (
-        Column("Order", 34, Kind.TEXT),
-        Column("Certified day", 10, Kind.DAY),
-        Column("Amount (Rp)", 17, Kind.RUPIAH),
-        Column("Reported", 17, Kind.TEXT),
-        Column("Now", 17, Kind.TEXT),
-        Column("Log position", 17, Kind.COUNT),
-        Column("What", 17, Kind.TEXT),
+        Column(_("Order"), 34, Kind.TEXT),
+        Column(_("Certified day"), 10, Kind.DAY),
+        Column(_("Amount (Rp)"), 17, Kind.RUPIAH),
+        Column(_("Reported"), 17, Kind.WORD),
+        Column(_("Now"), 17, Kind.WORD),
+        Column(_("Log position"), 17, Kind.COUNT),
+        Column(_("What"), 17, Kind.WORD),
     )
     kinds = [column.kind for column in columns]
     sheet.header(columns)
@@ -352,4 +418,4 @@ def _write_adjustments(sheet: Sheet, close: DayClose) -> None:
     total = Formula(
         f"=SUM($C${first + 1}:$C${sheet.row})", sum(item.amount_rupiah for item in close.adjustments)
     )
-    sheet.line(("Total", None, total, None, None, None, None), kinds, is_total=True)
+    sheet.line((sheet.say(_("Total")), None, total, None, None, None, None), kinds, is_total=True)

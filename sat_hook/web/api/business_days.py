@@ -210,10 +210,11 @@ def report_file(
     person: CurrentPerson,
     reports: DayReportsDep,
     version: VersionQuery = None,
-    language: Language = Language.INDONESIAN,
+    language: Language | None = None,
 ) -> StreamingResponse:
-    """Return a file of a version of the report; a PDF in a language."""
-    name, content = reports.file(account, day, kind, language, person, version)
+    """Return a file of a version of the report. By default a workbook is English and a PDF Indonesian."""
+    usual = Language.ENGLISH if kind is FileKind.WORKBOOK else Language.INDONESIAN
+    name, content = reports.file(account, day, kind, language or usual, person, version)
     return StreamingResponse(parts_of(content), headers=as_download(name), media_type=MEDIA_TYPES[kind])
 
 

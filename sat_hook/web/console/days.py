@@ -202,7 +202,7 @@ def file(
     reports: DayReportsDep,
     version: VersionQuery = None,
 ) -> Response:
-    """A file of the report; the PDF in the person's language."""
+    """A file of the report; workbook and PDF in the person's language."""
     name, content = reports.file(account, day, kind, site.wording.language, site.person, version)
     return StreamingResponse(parts_of(content), headers=as_download(name), media_type=MEDIA_TYPES[kind])
 

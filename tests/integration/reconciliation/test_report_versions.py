@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from sat_hook.domain.breaks import BreakState
+from sat_hook.presentation.language import Language
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.kept_reports import KeptReport, report_of
@@ -89,10 +90,14 @@ def test_what_people_said_is_in_the_next_version(desk: Desk) -> None:
     ):
         assert said in page, said
     assert f"{desk.item.break_id},written_off," in desk.text(last, "-breaks.csv")
-    book = desk.content(last)[next(name for name in last.files if name.endswith(".xlsx"))]
-    summary = openpyxl.load_workbook(io.BytesIO(book))["summary"]
-    cells = [str(cell.value) for row in summary.iter_rows() for cell in row if cell.value is not None]
-    assert {"Versions and signatures", BY_CHIEF.actor} <= set(cells)
+    for language, heading, said in (
+        (Language.ENGLISH, "Versions and signatures", "certified, result"),
+        (Language.INDONESIAN, "Versi dan tanda tangan", "disetujui: all looked at"),
+    ):
+        book = openpyxl.load_workbook(io.BytesIO(desk.content(last)[last.names.workbook_in(language)]))
+        cells = [str(cell.value) for row in book.worksheets[0].iter_rows() for cell in row if cell.value]
+        assert {heading, BY_CHIEF.actor} <= set(cells)
+        assert any(cell.startswith(said) for cell in cells), cells
 
 
 def test_no_version_ever_changes(desk: Desk) -> None:
@@ -116,7 +121,7 @@ def test_a_version_of_an_earlier_release_gets_what_it_lacks(desk: Desk) -> None:
     """A page, and no PDF, orders or figures: these are added, and what was written stays as it was."""
     place = desk.day.folder / desk.report().version.place
     for file in place.iterdir():
-        if file.suffix in (".pdf", ".json") or file.name.endswith("-orders.csv"):
+        if file.suffix in (".pdf", ".json") or file.name.endswith(("-orders.csv", "-id.xlsx")):
             file.unlink()
         else:
             file.write_bytes(b"as an earlier release wrote it")
@@ -127,6 +132,7 @@ def test_a_version_of_an_earlier_release_gets_what_it_lacks(desk: Desk) -> None:
     assert files[workbook.name] == b"as an earlier release wrote it"
     assert files[workbook.name.replace(".xlsx", ".html")] == b"a page"
     assert files[workbook.name.replace(".xlsx", "-en.pdf")].startswith(b"%PDF")
+    assert files[workbook.name.replace(".xlsx", "-id.xlsx")].startswith(b"PK")
 
 
 def test_an_earlier_version_is_made_as_it_was(desk: Desk) -> None:

@@ -83,21 +83,22 @@ def test_orders_are_written_as_they_are(close: DayClose, monkeypatch: pytest.Mon
     assert {row["is_sent_in_day"] for row in rows} == {"yes"}
 
 
-def test_a_report_is_six_files(close: DayClose, tmp_path: Path) -> None:
-    """Workbook, PDFs, breaks, orders and figures, with their digests; the same again in another folder."""
+def test_a_report_is_seven_files(close: DayClose, tmp_path: Path) -> None:
+    """Workbooks, PDFs, breaks, orders and figures, with their digests; the same again in another folder."""
     first, second = tmp_path / "a", tmp_path / "b"
     first.mkdir()
     second.mkdir()
     files = write_report(close, first)
     assert [file.name for file in files] == [
         "reconciliation-demo-2026-11-22.xlsx",
+        "reconciliation-demo-2026-11-22-id.xlsx",
         "reconciliation-demo-2026-11-22-id.pdf",
         "reconciliation-demo-2026-11-22-en.pdf",
         "reconciliation-demo-2026-11-22-breaks.csv",
         "reconciliation-demo-2026-11-22-orders.csv",
         "reconciliation-demo-2026-11-22-figures.json",
     ]
-    assert len(rows_of(files[4].path.read_bytes())) == 120
+    assert len(rows_of(files[5].path.read_bytes())) == 120
     for file in files:
         content = file.path.read_bytes()
         assert (file.size_bytes, file.digest) == (len(content), hashlib.sha256(content).hexdigest())

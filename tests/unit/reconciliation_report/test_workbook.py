@@ -14,6 +14,7 @@ import pytest
 import time_machine
 
 from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.presentation.language import Language, Wording
 from sat_hook.reconciliation import workbook
 from sat_hook.reconciliation.figures import BANDS, TOTALLED
 from sat_hook.reconciliation.model import ORDER_COLUMNS, DayClose
@@ -24,6 +25,12 @@ from tests.unit.reconciliation_report.spreadsheet import Spreadsheet
 
 ORDERS_FILE = "reconciliation-demo-2026-11-22-orders.csv"
 SHEETS = ["summary", "breaks", "ageing", "per product and status", "saldo waterfall", "orders"]
+
+WRITTEN_BY_THE_TEST = {
+    "opening saldo is yesterday's closing saldo",
+    "succeeded when the day was certified, reversed since",
+}
+"""Texts that no close writes."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,34 @@ def test_every_formula_comes_to_what_is_stored_with_it(opened: Spreadsheet) -> N
     assert len(formulas) > 200
     for sheet, cell in formulas:
         assert opened.value(sheet, cell) == opened.stored[sheet][cell].value, (sheet, cell)
+
+
+def test_the_indonesian_workbook_has_the_same_figures(opened: Spreadsheet, close: DayClose) -> None:
+    """Its formulas count by Indonesian words; amounts, ids and names are those of the English one."""
+    indonesian = Spreadsheet(render_workbook(close, ORDERS_FILE, language=Language.INDONESIAN))
+    say = Wording(Language.INDONESIAN).text
+    assert indonesian.book.sheetnames == [say(name) for name in SHEETS]
+    assert len(indonesian.formulas()) == len(opened.formulas())
+    for sheet, cell in indonesian.formulas():
+        assert indonesian.value(sheet, cell) == indonesian.stored[sheet][cell].value, (sheet, cell)
+    same = set()
+    for theirs, ours in zip(opened.stored.worksheets, indonesian.stored.worksheets, strict=True):
+        for row, own_row in zip(theirs.iter_rows(), ours.iter_rows(), strict=True):
+            for cell, own in zip(row, own_row, strict=True):
+                if isinstance(cell.value, str):
+                    same |= {cell.value} & {own.value}
+                else:
+                    assert own.value == cell.value, (ours.title, own.coordinate)
+    assert {text for text in same if say(text) != text} == set()
+    # What is left are figures, ids, names, and what people and the test's breaks say.
+    ours_only = (
+        r"[0-9*,]+|K[A-Z]{15}|order-\d+|S[A-Z0-9]+|B[A-Z0-9-]+|(ab)+|user:.*|the provider .*|an example .*"
+    )
+    known = {"demo", "saldo", "Total", "settlement-2026-11-22.csv", "'=49500", *close.orders["product_code"]}
+    left = {text for text in same - known if not re.fullmatch(ours_only, text)}
+    assert {text for text in left if " " in text} == WRITTEN_BY_THE_TEST
+    dates = indonesian.sheet("pesanan")["I3"].number_format, indonesian.sheet("selisih")["E3"].number_format
+    assert dates == ("dd/mm/yyyy hh:mm:ss", "dd/mm/yyyy")
 
 
 def test_statuses_are_the_totals_of_pandas(opened: Spreadsheet, close: DayClose) -> None:

@@ -30,7 +30,15 @@ REPORTS = Path(str(files("sat_hook.reconciliation")))
 AUDIT = Path(str(files("sat_hook.audit")))
 TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
 COVER = AUDIT / "templates" / "cover.html.jinja"
-PYTHON = sorted((*CONSOLE.glob("*.py"), *REPORTS.glob("report_*.py"), AUDIT / "cover.py"))
+# The modules of reports; in others `text` and `count` are no translations.
+REPORT_MODULES = ("report_*.py", "workbook.py", "sheets.py", "*_sheet.py", "*_sheets.py", "breaks_file.py")
+PYTHON = sorted(
+    {
+        *CONSOLE.glob("*.py"),
+        *(path for pattern in REPORT_MODULES for path in REPORTS.glob(pattern)),
+        AUDIT / "cover.py",
+    }
+)
 # Without this Babel passes over a template that it cannot read, and every text in it.
 OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
 FIELDS = re.compile(r"%\(\w+\)s|%%")
