@@ -3,8 +3,13 @@
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 RUN python -m venv /opt/venv
-COPY requirements.txt /build/
+COPY requirements.txt requirements-celery.txt requirements-s3.txt requirements-kubernetes.txt /build/
 RUN /opt/venv/bin/pip install --require-hashes --requirement /build/requirements.txt
+# Names of extras, for several machines: EXTRAS="celery s3".
+ARG EXTRAS=""
+RUN set -eu; for extra in $EXTRAS; do \
+        /opt/venv/bin/pip install --require-hashes --requirement "/build/requirements-$extra.txt"; \
+    done
 COPY pyproject.toml README.md LICENSE /build/
 COPY sat_hook /build/sat_hook
 COPY sql /build/sql

@@ -42,7 +42,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.spool import LocalSpool
+from sat_hook.store.spool import LocalSpool, NamedSpool
 from tests.keys import key_pairs, signer_of
 from tests.orders import ACCOUNT, BY_TEST
 
@@ -71,7 +71,7 @@ class Line:
     """A database, a spool and a SAT server, and the run of a batch between them."""
 
     store: PostgresEventStore
-    spool: LocalSpool
+    spool: NamedSpool
     server: SandboxServer
     settings: AccountSettings
     execution: ExecutionLimits = field(default_factory=ExecutionLimits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sat_hook.audit.errors import PublicationError
 
@@ -41,11 +41,16 @@ class StoragePath(Protocol):
     def __truediv__(self, name: str) -> StoragePath:
         """The path below."""
 
+    @property
+    def fs(self) -> Any:
+        """The store's fsspec driver."""
+
+    @property
+    def path(self) -> str:
+        """The path for the driver."""
+
     def read_bytes(self) -> bytes:
         """The content; raises FileNotFoundError."""
-
-    def write_bytes(self, data: bytes) -> object:
-        """Write the whole content."""
 
 
 class PublishedFolder:
@@ -85,10 +90,10 @@ class PublishedFolder:
 
 
 class PublishedObjects:
-    """A prefix of an object store. An object is written completely or not at all.
+    """A prefix of an object store. An object is written completely or not at all, and never replaced.
 
-    Not every store can refuse to replace an object. The publisher checks before it writes, and the store's
-    write-once rule covers the rest.
+    S3 and most other stores refuse to replace an object by a condition of the request. Where a driver only
+    looks before it writes, the store's write-once rule covers the rest.
     """
 
     def __init__(self, base: StoragePath) -> None:
@@ -96,19 +101,23 @@ class PublishedObjects:
 
     def read(self, name: str) -> bytes | None:
         try:
-            return self._base_of(name).read_bytes()
+            return self._place(name).read_bytes()
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except Exception as error:
+            # An object store has errors of its own.
             raise PublicationError(f"{self._base}: cannot be read: {type(error).__name__}") from error
 
     def write(self, name: str, content: bytes) -> None:
+        place = self._place(name)
         try:
-            self._base_of(name).write_bytes(content)
-        except OSError as error:
+            place.fs.pipe_file(place.path, content, mode="create")
+        except FileExistsError:
+            raise PublicationError(f"{self._base}: {name} is there already, and is never replaced") from None
+        except Exception as error:
             raise PublicationError(f"{self._base}: cannot be written: {type(error).__name__}") from error
 
-    def _base_of(self, name: str) -> StoragePath:
+    def _place(self, name: str) -> StoragePath:
         path = self._base
         for part in name.split("/"):
             path = path / part

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
@@ -15,7 +16,7 @@ from sat_hook.store.spool import LocalSpool, NamedSpool
 
 
 class ObjectStorageSpool:
-    """A spool below one URI of an object store with atomic writes."""
+    """A spool below one URI of an object store, for example S3. A file is there wholly or not at all."""
 
     def __init__(self, base_uri: str) -> None:
         self._base_uri = base_uri.rstrip("/")
@@ -24,10 +25,10 @@ class ObjectStorageSpool:
         if ".." in name.split("/"):
             raise SpoolError(f"the name {name!r} leads out of the spool")
         uri = f"{self._base_uri}/{name}"
-        try:
-            ObjectStoragePath(uri).write_bytes(content)
-        except OSError as error:
-            raise SpoolError(f"{uri} cannot be written: {error}") from error
+        with _storing(uri):
+            place = ObjectStoragePath(uri)
+            # An opened file would be kept as far as it was written when an error ends its block.
+            place.fs.pipe_file(place.path, content)
         return uri
 
     def uri_of(self, name: str) -> str:
@@ -39,9 +40,32 @@ class ObjectStorageSpool:
         try:
             return cast("BinaryIO", ObjectStoragePath(uri).open("rb"))
         except FileNotFoundError as error:
-            raise SpoolFileGoneError(f"{uri} is not in the spool any more") from error
-        except OSError as error:
-            raise SpoolError(f"{uri} cannot be read: {error}") from error
+            # A bucket that is not there does not mean that the file is lost.
+            gone = SpoolFileGoneError if self._has_bucket() else SpoolError
+            raise gone(f"{uri} is not in the spool any more") from error
+        except Exception as error:
+            raise SpoolError(f"{uri} cannot be read: {_in_words(error)}") from error
+
+    def _has_bucket(self) -> bool:
+        parts = urlsplit(self._base_uri)
+        try:
+            return bool(ObjectStoragePath(f"{parts.scheme}://{parts.netloc}").exists())
+        except Exception:
+            return False
+
+
+@contextmanager
+def _storing(uri: str) -> Iterator[None]:
+    """Turn the errors of any store into a SpoolError; object stores have classes of their own."""
+    try:
+        yield
+    except Exception as error:
+        raise SpoolError(f"{uri} cannot be written: {_in_words(error)}") from error
+
+
+def _in_words(error: Exception) -> str:
+    """The text of the system's errors; only the name of others, which may quote a request with its key."""
+    return str(error) if isinstance(error, OSError) else type(error).__name__
 
 
 def spool_at(base_uri: str) -> NamedSpool:
@@ -107,16 +131,14 @@ def keep_export(deployment: DeploymentSettings, pack: Path) -> str:
     """
     folder = exports_folder(deployment)
     uri = f"{_exports_uri(deployment)}/{pack.name}"
-    try:
+    with _storing(uri):
         if folder is not None:
             # It may hold customers' data and vouchers. Airflow's processes share a user, or at least a group.
             pack.chmod(0o640)
             # A rename within one file system is atomic: readers never get half a pack.
             return pack.replace(folder / pack.name).resolve().as_uri()
-        with pack.open("rb") as source, ObjectStoragePath(uri).open("wb") as kept:
-            shutil.copyfileobj(source, kept)
-    except OSError as error:
-        raise SpoolError(f"{uri} cannot be written: {error}") from error
+        place = ObjectStoragePath(uri)
+        place.fs.put_file(str(pack), place.path)
     return uri
 
 

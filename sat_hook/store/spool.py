@@ -102,5 +102,6 @@ class AnySpool:
             return cast("BinaryIO", fsspec.open(plain, "rb").open())
         except FileNotFoundError as error:
             raise SpoolFileGoneError(f"{uri} is not in the spool any more") from error
-        except (OSError, ImportError, ValueError) as error:
+        except Exception as error:
+            # An object store has errors of its own.
             raise SpoolError(f"{uri} cannot be read: {type(error).__name__}") from error

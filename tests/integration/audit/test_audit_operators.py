@@ -13,6 +13,8 @@ import pytest
 from airflow.sdk import BaseHook
 from airflow.sdk import Connection as AirflowConnection
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem
 
 from sat_hook.application.settings import read_settings
 from sat_hook.audit.checkpoints import name_of
@@ -389,6 +391,8 @@ def test_the_key_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_object_store_is_a_place_of_publication(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through Airflow's own paths; a name that is free reads as nothing."""
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", "memory://bucket/checkpoints")
+    # No provider brings this one.
+    attach("memory", fs=MemoryFileSystem())
     publication = checkpoint_publication(read_settings())
     assert publication.read(name_of(1)) is None
     publication.write(name_of(1), b"one")
