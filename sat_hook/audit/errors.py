@@ -6,7 +6,17 @@ from sat_hook.domain.checkpoint import CheckpointText
 from sat_hook.domain.errors import StepError
 
 
-class CheckpointForkedError(RuntimeError):
+class BrokenLogError(StepError):
+    """Base: a retry cannot merge two logs or repair one. A person must act."""
+
+    is_worth_a_retry = False
+
+
+class LogDamagedError(BrokenLogError):
+    """A verification found problems; the text counts them."""
+
+
+class CheckpointForkedError(BrokenLogError):
     """The published checkpoints differ from the database: one of them was altered, or restored from a backup.
 
     :param number: a checkpoint that differs; the verification finds the first.
@@ -20,7 +30,7 @@ class CheckpointForkedError(RuntimeError):
         self.number = number
 
 
-class CheckpointAheadError(RuntimeError):
+class CheckpointAheadError(BrokenLogError):
     """The last signed checkpoint covers more than the log holds: the end of the log is missing."""
 
     def __init__(self, text: CheckpointText, closed: int) -> None:
@@ -30,7 +40,7 @@ class CheckpointAheadError(RuntimeError):
         )
 
 
-class UnknownAuditKeyError(RuntimeError):
+class UnknownAuditKeyError(BrokenLogError):
     """No stored checkpoint has a trusted signature, although some were published."""
 
     def __init__(self) -> None:

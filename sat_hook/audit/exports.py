@@ -66,7 +66,7 @@ def load_export(store: EventStore, export_id: str) -> Export:
     """The export; raises ExportNotFoundError."""
     export = aggregates.load_export(store, export_id)
     if export is None:
-        raise ExportNotFoundError(f"there is no export {export_id}")
+        raise ExportNotFoundError(f"there is no export {export_id}; ask for one with: sat audit export")
     return export
 
 

@@ -54,7 +54,7 @@ def _shortened(value: object) -> str:
 
 
 @contextmanager
-def failing_for_good(sat_conn_id: str) -> Iterator[None]:
+def failing_for_good(sat_conn_id: str = "") -> Iterator[None]:
     """Fail the task at once, with the reason, for an error that a retry cannot fix; raise others unchanged.
 
     :raises AirflowFailException: for such an error of the pipeline, the books or SAT.
