@@ -17,11 +17,13 @@ from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
+from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.status_query import AskedReport, ask_about
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.model import Break
 from sat_hook.store.breaks import BreakTable
+from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import NamedSpool
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ MAXIMUM_ASKED = 20_000
 _log = logging.getLogger(__name__)
 
 
-async def observe_deposit(ports: Ports, keeper: BookKeeper, provenance: Provenance) -> BalanceObservation:
+async def observe_deposit(
+    ports: Ports, store: PostgresEventStore, provenance: Provenance
+) -> BalanceObservation:
     """Observe the deposit and store the observation in the books; raises SATError.
 
     Scheduled observations, one of them at the cut-off, are the two ends of the saldo equations.
@@ -46,18 +50,18 @@ async def observe_deposit(ports: Ports, keeper: BookKeeper, provenance: Provenan
         received_at=seen.received_at,
         response_digest=seen.response_digest,
     )
-    keeper.observe(observed, provenance)
+    BookKeeper(store, ports.clock).observe(observed, provenance)
     record_observation(ports.funds, ports.clock, seen, provenance, ports.limits.funding)
     return seen
 
 
 async def ask_before_close(
-    ports: Ports, keeper: BookKeeper, day: BusinessDay, most: int, provenance: Provenance
+    ports: Ports, store: PostgresEventStore, day: BusinessDay, most: int, provenance: Provenance
 ) -> AskedReport:
     """Query orders that are open, disputed or without a signature, at most ``most`` of them."""
     from sat_hook.reconciliation.status_candidates import orders_to_ask
 
-    chosen = orders_to_ask(keeper, ports.account, day, most)
+    chosen = orders_to_ask(BookKeeper(store, ports.clock), ports.account, day, most)
     async with ports.sat() as sat:
         return await ask_about(ports.handler, sat, chosen, provenance)
 
@@ -70,11 +74,17 @@ class NightlyClose:
     :param alert: raises alerts.
     """
 
-    keeper: BookKeeper
+    store: PostgresEventStore
+    clock: Clock
     account: str
     results: NamedSpool
     alert: Callable[[Sequence[Alert]], object]
     provenance: Provenance
+
+    @property
+    def keeper(self) -> BookKeeper:
+        """The books."""
+        return BookKeeper(self.store, self.clock)
 
     def take_in(self, folder: Folder, day: date) -> Arrivals:
         """Import the settlement files that have arrived; raise an alert for each that is set aside."""
@@ -111,7 +121,7 @@ class NightlyClose:
         closed = close_day(self.keeper, self.results, self.account, own, self.provenance)
         uris = self._conclude(closed)
         # The pages of breaks read tables that follow the log: now, and not when a person waits for them.
-        BreakTable(self.keeper.store.database).catch_up()
+        BreakTable(self.store.database).catch_up()
         if failed is not None:
             raise failed
         return closed, uris
@@ -139,7 +149,7 @@ class NightlyClose:
 
     def _tell(self, breaks: Sequence[Break]) -> None:
         """Raise an alert for new breaks, each once."""
-        now = self.keeper.clock.now()
+        now = self.clock.now()
         self.alert([_alert(self.account, item, now) for item in breaks[:MAXIMUM_ALERTS]])
 
 

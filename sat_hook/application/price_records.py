@@ -18,11 +18,12 @@ from sat_hook.application.errors import ListingRefusedError, ProductNotListedErr
 from sat_hook.application.installation import Installation, account_among
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
+from sat_hook.application.prices import week_of
 from sat_hook.application.rights import Right
 from sat_hook.catalogue import chart
 from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
-from sat_hook.catalogue.weekly import Week, WeekSummary, read_week
+from sat_hook.catalogue.weekly import WeekSummary, read_week
 from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.prices import PricePeriod, PriceSnapshot, RecordedChange, gaps_between
@@ -198,10 +199,7 @@ class PriceRecords:
         """
         person.require(Right.VIEW)
         whose, now = self._account(account), SystemClock().now()
-        week = Week.last_before(now) if day is None else Week.of(day)
-        if week.since >= now:
-            raise ListingRefusedError(f"of: found week {week.name}; expected a week that has begun")
-        return read_week(self._history(), whose, week, now)
+        return read_week(self._history(), whose, week_of(day, now), now)
 
     def week_page(self, account: str | None, day: date | None, person: Person) -> str:
         """A week as a page without other files; see :meth:`week`."""

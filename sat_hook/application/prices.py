@@ -208,10 +208,7 @@ class Prices:
         """
         person.require(Right.VIEW)
         now = SystemClock().now()
-        week = Week.last_before(now) if day is None else Week.of(day)
-        if week.since >= now:
-            raise ListingRefusedError(f"week: found {week.name}; expected one that has begun")
-        return read_week(self._history(), self._account_of(named), week, now)
+        return read_week(self._history(), self._account_of(named), week_of(day, now), now)
 
     def margins(self, named: str, since: datetime, before: datetime, person: Person) -> tuple[DayMargin, ...]:
         """What succeeded orders of a period cost and earned, by WIB day of their first sending and product.
@@ -280,6 +277,17 @@ class Prices:
 
     def _account_of(self, named: str) -> str:
         return self.installation.accounts.account_of(named)
+
+
+def week_of(day: date | None, now: datetime) -> Week:
+    """The week (Monday to Sunday, WIB) of a day, or the last week that is over.
+
+    :raises ListingRefusedError: the week has not begun.
+    """
+    week = Week.last_before(now) if day is None else Week.of(day)
+    if week.since >= now:
+        raise ListingRefusedError(f"week: found {week.name}; expected a week that has begun")
+    return week
 
 
 def _members(name: str, cursor: str) -> tuple[datetime, int, str]:

@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
 from typing import Any
-from urllib.parse import quote
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.catalogue.announcement import announcement_of
-from sat_hook.catalogue.snapshot import SnapshotReport, SnapshotRules, take_snapshot
-from sat_hook.catalogue.weekly import Week, read_week
-from sat_hook.catalogue.weekly_page import weekly_page
-from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.prices import SnapshotOutcome
+from sat_hook.application.price_watch import USUAL_RULES, PriceWatch
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.base import SATOperator
-from sat_hook.operators.errors import PriceListDoubtedError
-from sat_hook.operators.run_context import asked_by
-from sat_hook.protocol.errors import SATError
-from sat_hook.store.alerts import AlertBook
-from sat_hook.store.prices import PriceHistory
-
-DEFAULTS = SnapshotRules()
+from sat_hook.operators.run_context import asked_by, failing_for_good
 
 
-class SATSnapshotPricesOperator(SATOperator):
+class SATPricesOperator(SATOperator):
+    """Base of the work on an account's prices."""
+
+    ui_color = "#e6e9f5"
+    component = "sat prices"
+
+    @property
+    def watch(self) -> PriceWatch:
+        """The account's prices."""
+        return PriceWatch(self.application.database, SATHook(self.sat_conn_id).settings().account)
+
+
+class SATSnapshotPricesOperator(SATPricesOperator):
     """Read the price list of an account and store what changed; return counts.
 
     A list that cannot be read, or lacks too many products, is stored as an attempt and fails the task. Price
@@ -40,14 +40,12 @@ class SATSnapshotPricesOperator(SATOperator):
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "missing_limit_percent", "jump_percent")
-    ui_color = "#e6e9f5"
-    component = "sat prices"
 
     def __init__(
         self,
         *,
-        missing_limit_percent: int | str = DEFAULTS.missing_limit_percent,
-        jump_percent: int | str = DEFAULTS.jump_percent,
+        missing_limit_percent: int | str = USUAL_RULES.missing_limit_percent,
+        jump_percent: int | str = USUAL_RULES.jump_percent,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,22 +55,13 @@ class SATSnapshotPricesOperator(SATOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """One snapshot."""
         application = self.application
-        with closing(SATHook(self.sat_conn_id, application.database)) as sat:
-            try:
-                report = take_snapshot(
-                    sat,
-                    PriceHistory(application.database),
-                    SystemClock(),
-                    sat.settings().account,
-                    asked_by(context),
-                    rules=SnapshotRules(int(self.missing_limit_percent), int(self.jump_percent)),
-                    alerts=AlertBook(application.database),
-                )
-            except SATError as error:
-                if not error.retryable:
-                    raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
-                raise
-        self._tell(report)
+        with (
+            failing_for_good(self.sat_conn_id),
+            closing(SATHook(self.sat_conn_id, application.database)) as sat,
+        ):
+            report = PriceWatch(application.database, sat.settings().account).snapshot(
+                sat, int(self.missing_limit_percent), int(self.jump_percent), asked_by(context)
+            )
         return {
             "snapshot_id": report.snapshot.snapshot_id,
             "listed": report.snapshot.listed,
@@ -80,28 +69,8 @@ class SATSnapshotPricesOperator(SATOperator):
             "jumps": report.jumps,
         }
 
-    def _tell(self, report: SnapshotReport) -> None:
-        snapshot = report.snapshot
-        if snapshot.outcome is SnapshotOutcome.SUSPECT:
-            raise PriceListDoubtedError(
-                f"the price list is not believed: {snapshot.reason}. If products really are missing, run the "
-                "DAG with a higher missing_limit_percent"
-            )
-        if snapshot.outcome is SnapshotOutcome.OVERTAKEN:
-            self.log.warning("A younger price list was recorded first: %s.", snapshot.reason)
-            return
-        self.log.info("%s products are listed, %s changed.", snapshot.listed, len(report.changes))
-        if snapshot.unconfirmed:
-            self.log.warning(
-                "%s products are not on the list, and SAT did not confirm that they are gone: they stay as "
-                "they were.",
-                snapshot.unconfirmed,
-            )
-        if report.jumps:
-            self.log.warning("%s prices moved by %s %% or more.", report.jumps, self.jump_percent)
 
-
-class SATAnnouncePricesOperator(SATOperator):
+class SATAnnouncePricesOperator(SATPricesOperator):
     """Announce an account's unannounced price changes, as events of the task's outlets.
 
     The task is skipped when nothing changed, so DAGs that wait for the asset do not run. See
@@ -111,38 +80,24 @@ class SATAnnouncePricesOperator(SATOperator):
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "jump_percent")
-    ui_color = "#e6e9f5"
-    component = "sat prices"
 
-    def __init__(
-        self,
-        *,
-        jump_percent: int | str = DEFAULTS.jump_percent,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, jump_percent: int | str = USUAL_RULES.jump_percent, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.jump_percent = jump_percent
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fill in the extra of the outlets' events; return counts."""
-        history = PriceHistory(self.application.database)
-        account = SATHook(self.sat_conn_id).settings().account
         ti = context["ti"]
-        # The same for every try of this task only: changes that a dead try had noted are announced again.
         announcer = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}[{ti.map_index}]"
-        waiting = history.unannounced(account, announcer)
-        if not waiting:
+        extra = self.watch.announce(announcer, int(self.jump_percent))
+        if extra is None:
             raise AirflowSkipException("no price has changed")
-        changes = [change for snapshot in waiting for change in history.changes_of(account, snapshot)]
-        extra = announcement_of(account, changes, int(self.jump_percent))
         for asset in self.outlets:
             context["outlet_events"][asset].extra = extra
-        history.mark_announced([item.snapshot_id for item in waiting], announcer, SystemClock().now())
-        self.log.info("Announced as %s: %s changes, %s jumps.", extra["kind"], len(changes), extra["jumps"])
-        return {"kind": extra["kind"], "changes": len(changes), "jumps": extra["jumps"]}
+        return {"kind": extra["kind"], "changes": sum(extra["counts"].values()), "jumps": extra["jumps"]}
 
 
-class SATSummarisePricesOperator(SATOperator):
+class SATSummarisePricesOperator(SATPricesOperator):
     """Write the weekly page of an account's prices to the result files; returns its URI.
 
     The same week gives the same file, so it can be run again.
@@ -152,40 +107,16 @@ class SATSummarisePricesOperator(SATOperator):
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "day")
-    ui_color = "#e6e9f5"
-    component = "sat prices"
 
-    def __init__(
-        self,
-        *,
-        day: str = "",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, day: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.day = day
 
     def execute(self, context: Context) -> str:
         """One page."""
         del context
-        now = SystemClock().now()
-        week = Week.of(date.fromisoformat(self.day)) if self.day else Week.last_before(now)
-        if week.since >= now:
-            raise AirflowFailException(f"parameter day: found {self.day}; expected a week that has begun")
-        application = self.application
-        history = PriceHistory(application.database)
-        account = SATHook(self.sat_conn_id).settings().account
-        summary = read_week(history, account, week, now)
-        if not summary.was_watched:
-            self.log.warning("No price list of week %s is known.", week.name)
-        name = f"prices/{quote(account, safe='')}/{week.name}.html"
-        uri = results_spool(application.settings).write(name, weekly_page(summary).encode("utf-8"))
-        self.log.info(
-            "Week %s: %s dearer, %s cheaper, %s came, %s went. Page: %s",
-            week.name,
-            len(summary.rises),
-            len(summary.falls),
-            len(summary.appeared) + len(summary.returned),
-            len(summary.disappeared),
-            uri,
-        )
-        return uri
+        try:
+            day = date.fromisoformat(self.day) if self.day else None
+            return self.watch.write_week(day, results_spool(self.application.settings))
+        except ValueError as error:
+            raise AirflowFailException(f"parameter day: {error}") from error

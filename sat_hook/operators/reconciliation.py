@@ -21,8 +21,6 @@ from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import asked_by, failing_for_good
-from sat_hook.reconciliation.bookkeeper import BookKeeper
-from sat_hook.store.alerts import AlertBook
 
 NOT_NAMED = "None"
 """The rendered day of a run whose first task failed."""
@@ -125,8 +123,7 @@ class SATObserveDepositOperator(SATBooksOperator):
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         ports = task_ports(self.sat_conn_id, application)
-        keeper = BookKeeper(application.store, ports.clock)
-        seen = asyncio.run(observe_deposit(ports, keeper, provenance))
+        seen = asyncio.run(observe_deposit(ports, application.store, provenance))
         self.log.info("The deposit of %s holds %s.", seen.account, rupiah(seen.saldo_rupiah))
         return {"saldo_rupiah": seen.saldo_rupiah}
 
@@ -145,8 +142,8 @@ class SATAskAgainOperator(SATBooksOperator):
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         ports = task_ports(self.sat_conn_id, application)
-        keeper, most = BookKeeper(application.store, ports.clock), int(self.orders)
-        report = asyncio.run(ask_before_close(ports, keeper, self.business_day, most, provenance))
+        day, most = self.business_day, int(self.orders)
+        report = asyncio.run(ask_before_close(ports, application.store, day, most, provenance))
         self.log.info("Asked about %s orders, %s changed.", report.asked, report.changed)
         if report.unproven:
             self.log.warning("Answers that prove nothing: %s", dict(report.unproven))
@@ -213,9 +210,14 @@ class SATCloseDayOperator(SATBooksOperator):
 
 def nightly_close(application: ApplicationHook, account: str, provenance: Provenance) -> NightlyClose:
     """The steps over the books of an account."""
-    keeper = BookKeeper(application.store, application.handler.clock)
-    alert = AlertBook(application.database).add
-    return NightlyClose(keeper, account, results_spool(application.settings), alert, provenance)
+    return NightlyClose(
+        application.store,
+        application.handler.clock,
+        account,
+        results_spool(application.settings),
+        application.alerts.add,
+        provenance,
+    )
 
 
 def _day_named(text: str) -> date:

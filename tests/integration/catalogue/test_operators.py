@@ -13,9 +13,9 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from sat_hook.catalogue.errors import PriceListDoubtedError
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.prices import SnapshotOutcome
-from sat_hook.operators.errors import PriceListDoubtedError
 from sat_hook.operators.prices import (
     SATAnnouncePricesOperator,
     SATSnapshotPricesOperator,

@@ -115,7 +115,7 @@ def test_a_week_is_that_of_a_day(prices: Prices) -> None:
     summary = prices.week("sat_default", business_day(T0), SEER)
     assert summary.week.since <= T0 < summary.week.until
     assert (summary.listed_before, summary.listed_after, len(summary.appeared)) == (0, 19, 19)
-    with pytest.raises(ListingRefusedError, match="expected one that has begun"):
+    with pytest.raises(ListingRefusedError, match="expected a week that has begun"):
         prices.week(ACCOUNT, business_day(T0) + timedelta(days=36_500), SEER)
 
 
