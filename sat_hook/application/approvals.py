@@ -23,14 +23,13 @@ from sat_hook.application.approval_questions import (
     WaitingApproval,
 )
 from sat_hook.application.batch_standing import awaits_approval
-from sat_hook.application.clocks import handler_on
 from sat_hook.application.errors import OwnBatchError
-from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
-from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.commands.handler import load_batch
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.approval_tiers import ApprovalTiers
 from sat_hook.domain.batch import Batch
@@ -70,13 +69,11 @@ LEFT_OUT_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Approvals:
+class Approvals(Service):
     """The approvals of batches.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
-
-    installation: Installation
 
     def waiting(self, person: Person) -> tuple[WaitingApproval, ...]:
         """The batches that wait for an approval, the longest wait first."""
@@ -96,7 +93,7 @@ class Approvals:
             raise BatchNotFoundError(f"there is no batch {batch_id}")
         if not awaits_approval(found.batch):
             return None
-        batch, database = found.batch, self.installation.store().database
+        batch, database = found.batch, self.database
         with_held = batch.asked_held > 0
         shown = ApprovalStore(database)
         products = shown.products(batch_id, with_held=with_held)
@@ -127,7 +124,7 @@ class Approvals:
         :raises LeftOutRefusedError: more than :data:`LEFT_OUT_ROWS` orders are named.
         """
         person.require(Right.VIEW)
-        store, products = self.installation.store(), frozenset(left_out.product_codes)
+        store, products = self.store, frozenset(left_out.product_codes)
         batch = load_batch(store, batch_id)
         shown = ApprovalStore(store.database).products(batch_id, with_held=batch.asked_held > 0)
         named = store.load_orders(_limited(left_out.request_ids)).values()
@@ -162,7 +159,7 @@ class Approvals:
         :raises LeftOutRefusedError: what is left out was not asked for, or is all of it.
         """
         person.require(Right.APPROVE)
-        handler = self._handler()
+        handler = self.handler
         batch = load_batch(handler.store, batch_id)
         terms, policy = _shown(batch, terms_digest), _policy(batch)
         chosen = self._chosen(batch, policy, left_out or LeftOut())
@@ -212,7 +209,7 @@ class Approvals:
         :raises ApprovalTermsChangedError: something else is asked for by now, or nothing.
         """
         person.require(Right.APPROVE)
-        reason, handler = checked_reason(reason), self._handler()
+        reason, handler = checked_reason(reason), self.handler
         terms = _shown(load_batch(handler.store, batch_id), terms_digest)
         try:
             reject(handler, batch_id, terms, person.by("reject"), reason)
@@ -225,7 +222,7 @@ class Approvals:
 
         :raises OwnBatchError: the person submitted the run's batch.
         """
-        store = self.installation.store()
+        store = self.store
         batch_id = store.batch_of_run(f"{dag_id}/{run_id}")
         maker = None if batch_id is None else maker_of(store, batch_id)
         if maker is not None and is_same_person(maker, person.name):
@@ -236,7 +233,7 @@ class Approvals:
 
     def _rows(self, found: Sequence[FoundBatch], person: Person) -> list[WaitingApproval]:
         streams = {one.batch.batch_id: StreamId(StreamKind.BATCH, one.batch.batch_id) for one in found}
-        store, rows = self.installation.store(), []
+        store, rows = self.store, []
         asked = last_events(store.database, list(streams.values()), [ApprovalRequested.__name__])
         for one in found:
             batch, maker = one.batch, user_named(one.submitted_by)
@@ -271,14 +268,14 @@ class Approvals:
         named = _limited(left_out.request_ids)
         if not left_out.product_codes:
             return list(named)
-        asked = to_be_sent(self.installation.store(), batch, policy)
+        asked = to_be_sent(self.store, batch, policy)
         of_products = (order.request_id for order in asked if order.product_code in left_out.product_codes)
         return list(dict.fromkeys((*named, *of_products)))
 
     def _price_moves(
         self, found: FoundBatch, products: Sequence[ProductAsked], asked_at: datetime | None
     ) -> tuple[PriceMove, ...]:
-        database = self.installation.store().database
+        database = self.database
         before = ApprovalStore(database).batch_before(found)
         if before is None:
             return ()
@@ -317,11 +314,7 @@ class Approvals:
         )
 
     def _batches(self) -> BatchLists:
-        return BatchLists(self.installation.store().database)
-
-    def _handler(self) -> CommandHandler:
-        store = self.installation.store()
-        return handler_on(store)
+        return BatchLists(self.database)
 
 
 def _shown(batch: Batch, terms_digest: str) -> ApprovalTerms:

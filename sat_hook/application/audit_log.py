@@ -9,11 +9,11 @@ from itertools import groupby
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import EventNotFoundError, ListingRefusedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.order_details import HistoryEntry, history_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.audit.actions import TYPES_OF_TABLES, ActionKind, same_act
 from sat_hook.audit.checkpoints import has_its_root
 from sat_hook.domain.checkpoint import CheckpointText
@@ -121,14 +121,12 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditLog:
+class AuditLog(Service):
     """Reads the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit,
     and those that take a cursor :class:`~sat_hook.application.errors.CursorError`.
     """
-
-    installation: Installation
 
     def events(
         self, query: LogQuery, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
@@ -210,7 +208,7 @@ class AuditLog:
     def accounts(self, person: Person) -> tuple[str, ...]:
         """Every account by its name in the log."""
         person.require(Right.AUDIT)
-        return tuple(AccountLists(self.installation.store().database).accounts())
+        return tuple(AccountLists(self.database).accounts())
 
     def _slice(self, pages: LogPages, query: LogQuery, account: str | None) -> LogSlice | None:
         """What is asked for; None when nothing can be so."""
@@ -245,7 +243,7 @@ class AuditLog:
         ]
 
     def _proof(self, position: int) -> EventProof | None:
-        table = CheckpointTable(self.installation.store().database)
+        table = CheckpointTable(self.database)
         checkpoint = table.covering(position)
         if checkpoint is None:
             return None
@@ -258,10 +256,10 @@ class AuditLog:
         )
 
     def _account_of(self, named: str | None) -> str | None:
-        return None if named is None else self.installation.accounts.account_of(named)
+        return None if named is None else self.account_of(named)
 
     def _pages(self) -> LogPages:
-        return LogPages(self.installation.store().database)
+        return LogPages(self.database)
 
 
 def _before(name: str, cursor: str | None) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sat_hook.application.installation import Installation
 from sat_hook.application.order_exports import record_export
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import ExportedContent, OrdersExported
 from sat_hook.domain.batch import BatchState
@@ -63,10 +63,8 @@ class BatchFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchReports:
+class BatchReports(Service):
     """Reads batches without changing them."""
-
-    installation: Installation
 
     def results(self, batch_id: str, position: int | None, person: Person) -> ResultFile:
         """The result file as of a log position, or as of now without one. It holds no goods.
@@ -78,7 +76,7 @@ class BatchReports:
         :raises RightMissingError: the person may not see customers' numbers, which the file holds.
         """
         person.require(Right.VIEW_NUMBERS)
-        store = self.installation.store()
+        store = self.store
         past = as_of_now(store) if position is None else as_of_position(store, position)
         file = render_results(past, self.installation.submissions(), batch_id)
         exported = OrdersExported(
@@ -99,7 +97,7 @@ class BatchReports:
         :raises RightMissingError: the person may not view batches.
         """
         person.require(Right.VIEW)
-        store = self.installation.store()
+        store = self.store
         return progress_of(store, BatchLists(store.database), SystemClock(), batch_id)
 
     def figures(self, batch_id: str, position: int | None, person: Person) -> BatchFigures:
@@ -111,9 +109,9 @@ class BatchReports:
         """
         if position is not None:
             person.require(Right.VIEW)
-            return _figures(summarise(as_of_position(self.installation.store(), position), batch_id))
+            return _figures(summarise(as_of_position(self.store, position), batch_id))
         progress = self.progress(batch_id, person)
-        standing = self.installation.store().load_account(account_id_of(progress.batch.account))
+        standing = self.store.load_account(account_id_of(progress.batch.account))
         summary = BatchSummary(progress.batch, progress.counts, progress.needs)
         paused = None if standing is None or not standing.is_paused else standing.pause_reason
         return _figures(summary, progress, paused)
@@ -125,7 +123,7 @@ class BatchReports:
         :raises RightMissingError: the person may not view batches.
         """
         person.require(Right.VIEW)
-        store = self.installation.store()
+        store = self.store
         limits = self.installation.settings().funding
         return missing_for(PostgresFunds(store.database), store, batch_id, limits)
 

@@ -11,10 +11,11 @@ from sat_hook.application.asked_runs import refuse_unknown, start_run
 from sat_hook.application.clocks import clock_on
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.errors import StartRefusedError
-from sat_hook.application.installation import Installation, names_of
+from sat_hook.application.installation import names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
+from sat_hook.application.service import Service
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy
@@ -60,15 +61,13 @@ class BegunRun(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class BatchStarts:
+class BatchStarts(Service):
     """Starts runs of ``bulk_disbursement``. Every run pays from the account that the batch names.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to submit,
     :class:`~sat_hook.commands.errors.BatchNotFoundError`, and
     :class:`~sat_hook.application.errors.RunsError` where Airflow refuses.
     """
-
-    installation: Installation
 
     def start(
         self,
@@ -89,7 +88,7 @@ class BatchStarts:
         """
         person.require(Right.SUBMIT)
         run_id = first_run_of(batch_id)
-        batch = load_batch(self.installation.store(), batch_id)
+        batch = load_batch(self.store, batch_id)
         about = f"{batch.file_name}: {note}" if note else batch.file_name
         is_new = start_run(
             runs, BATCH_DAG, run_id, self._conf(batch, asked or RunAsked(), runs), note=about, at=at
@@ -107,7 +106,7 @@ class BatchStarts:
         """
         person.require(Right.SUBMIT)
         first = _first_of(batch_id, runs)
-        store = self.installation.store()
+        store = self.store
         batch, clock = load_batch(store, batch_id), clock_on(store)
         conf = {**(first.conf if first else {}), **self._conf(batch, asked or RunAsked(), runs)}
         now = clock.now()
@@ -157,7 +156,7 @@ class BatchStarts:
         """
         person.require(Right.SUBMIT)
         run = _first_of(batch_id, runs)
-        now = clock_on(self.installation.store()).now()
+        now = self.clock.now()
         if run is None or run.state.is_final or run.run_after <= now:
             found = "no run" if run is None else f"a run that is {run.state}"
             raise StartRefusedError(f"batch {batch_id}: found {found}; expected one that begins later")
@@ -177,16 +176,16 @@ class BatchStarts:
         if first is not None and not first.state.is_final:
             return first
         at_work = (run for run in runs.under_way(BATCH_DAG) if run.conf.get("batch_id") == batch_id)
-        return next(at_work, None) or last_run_of(self.installation.store(), batch_id, runs)
+        return next(at_work, None) or last_run_of(self.store, batch_id, runs)
 
     def batch_of_run(self, dag_id: str, run_id: str, person: Person, runs: Runs) -> str | None:
         """The batch that a run works on: by its parameters, else by the log; None without one."""
         person.require(Right.VIEW)
         run = runs.find(dag_id, run_id)
         named = run.conf.get("batch_id") if run else None
-        if isinstance(named, str) and self.installation.store().load_batch(named) is not None:
+        if isinstance(named, str) and self.store.load_batch(named) is not None:
             return named
-        return self.installation.store().batch_of_run(f"{dag_id}/{run_id}")
+        return self.store.batch_of_run(f"{dag_id}/{run_id}")
 
     def _conf(self, batch: Batch, asked: RunAsked, runs: Runs) -> dict[str, Any]:
         """The conf of a run: the batch, the connection of its account, and the parameters asked for."""

@@ -11,11 +11,10 @@ from sat_hook.application.break_rows import BreakRow, row_of
 from sat_hook.application.breaks import (
     Breaks,
 )
-from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.clients.clock import SystemClock
+from sat_hook.application.service import Service
 from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import (
@@ -138,10 +137,8 @@ class BreakDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class BreakEvidenceReader:
+class BreakEvidenceReader(Service):
     """Reads what a break rests on."""
-
-    installation: Installation
 
     def read(self, break_id: str, person: Person) -> BreakDetails:
         """A break with its evidence.
@@ -150,9 +147,8 @@ class BreakEvidenceReader:
         """
         person.require(*BOOK_READERS)
         found = Breaks(self.installation).find(break_id)
-        store = self.installation.store()
-        keeper = BookKeeper(store, SystemClock())
-        books = keeper.books_without_breaks(found.account)
+        store = self.store
+        books = self.keeper.books_without_breaks(found.account)
         order = self._order(found.booked)
         recorded = store.read_stream(StreamId(StreamKind.ORDER, order.request_id)) if order else []
         close = books.closes.get(found.booked.day)
@@ -172,21 +168,21 @@ class BreakEvidenceReader:
             file=self._file(found.booked, books),
             saldo=close.event.saldo if close is not None and found.booked.match.value == "saldo" else None,
             suggestions=self._suggestions(found, books, order, today),
-            entries=tuple(_entries(table.acts_about(keeper.stream(found.account), break_id))),
+            entries=tuple(_entries(table.acts_about(self.keeper.stream(found.account), break_id))),
             is_listed=found.is_listed,
         )
 
     def _order(self, booked: BookedBreak) -> Order | None:
         if booked.request_id is None:
             return None
-        return self.installation.store().load_orders([booked.request_id]).get(booked.request_id)
+        return self.store.load_orders([booked.request_id]).get(booked.request_id)
 
     def _order_row(
         self, order: Order | None, recorded: Sequence[RecordedEvent], person: Person
     ) -> OrderRow | None:
         if order is None or not person.has(Right.VIEW):
             return None
-        lists = BatchLists(self.installation.store().database)
+        lists = BatchLists(self.database)
         batch = lists.batches_of([order.batch_id]).get(order.batch_id)
         found = FoundOrder(order, recorded[-1].occurred_at, "" if batch is None else batch.batch.file_name)
         return order_row(found, with_number=person.has(Right.VIEW_NUMBERS))
@@ -256,7 +252,7 @@ class BreakEvidenceReader:
 
     def _movements(self, account: str) -> list[SeenMovement]:
         """What the deposit did that our own orders do not explain."""
-        store = self.installation.store()
+        store = self.store
         types = (TopUpSeen.__name__, ForeignSpendSuspected.__name__)
         recorded = store.read_stream_of(BookKeeper.stream(account), types)
         return [

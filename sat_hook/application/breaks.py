@@ -28,11 +28,10 @@ from sat_hook.application.break_rows import (
 )
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, FileRefusedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.clients.clock import SystemClock
+from sat_hook.application.service import Service
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain import break_decisions
@@ -43,7 +42,6 @@ from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
 from sat_hook.domain.identity import digest_of
 from sat_hook.presentation.spreadsheet_cells import first_control
-from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.model import AGE_BANDS
 from sat_hook.store.breaks import (
     MAXIMUM_COUNTED,
@@ -63,13 +61,11 @@ TREND_DAYS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Breaks:
+class Breaks(Service):
     """Breaks of all accounts.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
-
-    installation: Installation
 
     def page(
         self,
@@ -100,7 +96,7 @@ class Breaks:
     def accounts(self, person: Person) -> list[str]:
         """The accounts that have books, by name."""
         person.require(*BOOK_READERS)
-        return self.installation.store().accounts_with_events()
+        return self.store.accounts_with_events()
 
     def assignees(self, person: Person) -> list[str]:
         """The users who look into breaks that have not ended."""
@@ -110,7 +106,7 @@ class Breaks:
     def ageing(self, person: Person, account: str | None = None) -> Ageing:
         """How old the open and explained breaks are, and the trend of the last closes."""
         person.require(*BOOK_READERS)
-        named = None if account is None else self._account_of(account)
+        named = None if account is None else self.account_of(account)
         table, today = self._table(), self._today()
         found = table.ages(named, STANDING)
         now = [((today - one.first_seen).days, one.breaks, one.size_rupiah) for one in found]
@@ -184,7 +180,7 @@ class Breaks:
         """
         person.require(Right.FINANCE)
         command = DecideBreaks((break_id,), act.state, checked_reason(reason))
-        self._keeper().post(self.find(break_id).account, command, person.by(act.value))
+        self.keeper.post(self.find(break_id).account, command, person.by(act.value))
 
     def assign(self, break_ids: Sequence[str], assignee: str, person: Person) -> int:
         """Give breaks to a user, or to no one; returns how many were not so already.
@@ -207,7 +203,7 @@ class Breaks:
         person.require(*BOOK_READERS)
         account = self.find(break_id).account
         event = BreakCommented(account=account, break_id=break_id, note=checked_reason(text))
-        self._keeper().post(account, Record(event), person.by("comment"))
+        self.keeper.post(account, Record(event), person.by("comment"))
 
     def attach(self, break_id: str, name: str, content: bytes, person: Person) -> str:
         """Attach a file to a break; returns its digest. The same bytes are attached once.
@@ -230,7 +226,7 @@ class Breaks:
         event = BreakFileAttached(
             account=account, break_id=break_id, name=name, uri=uri, digest=digest, size_bytes=len(content)
         )
-        self._keeper().post(account, Record(event), person.by("attach"))
+        self.keeper.post(account, Record(event), person.by("attach"))
         return digest
 
     def attachment(self, break_id: str, digest: str, person: Person) -> tuple[str, BinaryIO]:
@@ -241,7 +237,7 @@ class Breaks:
         """
         person.require(*BOOK_READERS)
         found = self.find(break_id)
-        for item in self._table().acts_about(self._keeper().stream(found.account), break_id):
+        for item in self._table().acts_about(self.keeper.stream(found.account), break_id):
             if isinstance(item.event, BreakFileAttached) and item.event.digest == digest:
                 return item.event.name, self.installation.results().open(item.event.uri)
         raise BreakNotFoundError(f"break {break_id}: found no file {digest[:16]}")
@@ -266,7 +262,7 @@ class Breaks:
         by_account: dict[str, list[str]] = defaultdict(list)
         for one in found:
             by_account[one.account].append(one.break_id)
-        keeper = self._keeper()
+        keeper = self.keeper
         return sum(
             len(keeper.post(account, command(tuple(break_ids)), person.by(action)))
             for account, break_ids in by_account.items()
@@ -293,7 +289,7 @@ class Breaks:
     def _filter(self, query: BreakQuery) -> BreakFilter:
         since, until = _span_of(query.band, self._today())
         return BreakFilter(
-            account=None if query.account is None else self._account_of(query.account),
+            account=None if query.account is None else self.account_of(query.account),
             states=query.states,
             category=query.category,
             day=query.day,
@@ -303,18 +299,12 @@ class Breaks:
         )
 
     def _table(self) -> BreakTable:
-        table = BreakTable(self.installation.store().database)
+        table = BreakTable(self.database)
         table.catch_up()
         return table
 
-    def _keeper(self) -> BookKeeper:
-        return BookKeeper(self.installation.store(), SystemClock())
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
-
     def _today(self) -> date:
-        return business_day(self.installation.store().database_time())
+        return business_day(self.store.database_time())
 
 
 def _span_of(band: str | None, today: date) -> tuple[date | None, date | None]:

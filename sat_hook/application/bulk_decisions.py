@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.decision_acts import RIGHTS, ActOnOrders, BulkAct, Undone
 from sat_hook.application.decision_worker import DecisionWorker
 from sat_hook.application.errors import DecisionNotFoundError, SelectionChangedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.guards import amount_of
@@ -72,7 +71,7 @@ class BulkDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class BulkDecisions:
+class BulkDecisions(Service):
     """Decisions about many orders.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for the act,
@@ -82,7 +81,6 @@ class BulkDecisions:
     :param worker: carries out decisions in this process.
     """
 
-    installation: Installation
     worker: DecisionWorker
 
     def preview(self, act: BulkAct, chosen: Chosen, person: Person) -> BulkPreview:
@@ -135,7 +133,7 @@ class BulkDecisions:
             raise SelectionChangedError(
                 f"the chosen orders have changed since they were shown (now {len(shown)}); look at them again"
             )
-        now = clock_on(self.installation.store()).now()
+        now = self.clock.now()
         decision_id = self._decisions.add(
             decision_id_of(person.name, digest, now.isoformat()), act, reason, person.name, digest, shown
         )
@@ -179,7 +177,7 @@ class BulkDecisions:
             )
         if len(ids) > MAXIMUM_ORDERS:
             raise _too_many(len(ids))
-        store = self.installation.store()
+        store = self.store
         for start in range(0, len(ids), READ_AT_ONCE):
             group = ids[start : start + READ_AT_ONCE]
             found = store.load_orders(group)
@@ -188,9 +186,9 @@ class BulkDecisions:
             yield from self._filtered(which)
 
     def _filtered(self, which: OrderFilter) -> Iterator[tuple[str, Order]]:
-        lists = OrderLists(self.installation.store().database)
+        lists = OrderLists(self.database)
         if which.account is not None:
-            which = replace(which, account=self.installation.accounts.account_of(which.account))
+            which = replace(which, account=self.account_of(which.account))
         after: OrderPlace | None = None
         number = 0
         while True:
@@ -206,11 +204,11 @@ class BulkDecisions:
 
     def _acting(self, act: BulkAct, person: Person) -> ActOnOrders:
         limits = self.installation.settings().recovery
-        return ActOnOrders(act, self.installation.store(), limits, person.name)
+        return ActOnOrders(act, self.store, limits, person.name)
 
     @property
     def _decisions(self) -> BulkDecisionStore:
-        return BulkDecisionStore(self.installation.store().database)
+        return BulkDecisionStore(self.database)
 
 
 def _add_to(update: Callable[[bytes], None], request_id: str, order: Order | None) -> None:

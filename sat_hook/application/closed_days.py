@@ -9,15 +9,13 @@ from typing import cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import DayNotClosedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS
-from sat_hook.clients.clock import SystemClock
+from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
 from sat_hook.domain.books_events import BookedBreak, SaldoTerms
 from sat_hook.domain.breaks import BreakState
-from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.versions import Version, versions_of
 
 
@@ -79,14 +77,12 @@ class SettlementFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedDays:
+class ClosedDays(Service):
     """The closed days of accounts, which are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without one of
     :data:`BOOK_READERS`.
     """
-
-    installation: Installation
 
     def days(
         self, named: str, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
@@ -108,7 +104,7 @@ class ClosedDays:
         :raises DayNotClosedError: it is not closed.
         """
         person.require(*BOOK_READERS)
-        account, keeper = self._account_of(named), self._keeper()
+        account, keeper = self.account_of(named), self.keeper
         recorded = keeper.recorded(account)
         books = fold_books(account, recorded)
         close = _close_of(books, day)
@@ -161,13 +157,7 @@ class ClosedDays:
         return tuple(files)
 
     def _books(self, named: str) -> AccountBooks:
-        return self._keeper().books(self._account_of(named))
-
-    def _keeper(self) -> BookKeeper:
-        return BookKeeper(self.installation.store(), SystemClock())
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
+        return self.keeper.books(self.account_of(named))
 
 
 def _close_of(books: AccountBooks, day: date) -> PostedClose:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sat_hook.application.installation import Installation, names_of
+from sat_hook.application.installation import names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.pipeline.draft import Draft
 from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_sheet import header_fingerprint
@@ -17,10 +18,8 @@ MAXIMUM_MAPPINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnMappings:
+class ColumnMappings(Service):
     """The mappings that people saved. Those of an account are for all who may submit."""
-
-    installation: Installation
 
     def of_account(self, account: str, person: Person) -> list[ColumnMapping]:
         """The saved mappings of an account."""
@@ -64,7 +63,7 @@ class ColumnMappings:
 
     @property
     def _store(self) -> OrderDrafts:
-        return OrderDrafts(self.installation.store().database)
+        return OrderDrafts(self.database)
 
     def _account(self, named: str) -> str:
         return names_of(self.installation.accounts, named).account

@@ -6,9 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 
 
 class Tested(NamedTuple):
@@ -19,10 +19,8 @@ class Tested(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionTest:
+class ConnectionTest(Service):
     """Asks SAT for a token, its environment and the account, and compares the keys. Records nothing."""
-
-    installation: Installation
 
     def run(self, named: str, person: Person) -> Tested:
         """Test the connection of an account, by either of its names.

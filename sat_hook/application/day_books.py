@@ -10,16 +10,14 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
+from sat_hook.application.service import Service
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.book_commands import Signed
-from sat_hook.reconciliation.bookkeeper import BookKeeper
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.kept_reports import KeptReport
@@ -43,13 +41,11 @@ class Signature(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class DayBooks:
+class DayBooks(Service):
     """The books of accounts. Accounts are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
-
-    installation: Installation
 
     def record_top_up(
         self,
@@ -63,9 +59,9 @@ class DayBooks:
     ) -> tuple[str, bool]:
         """Record a top-up of a deposit; return the account, and whether the reference is new."""
         person.require(Right.FINANCE)
-        account = self._account_of(named)
+        account = self.account_of(named)
         is_new = book_commands.top_up(
-            self._keeper(),
+            self.keeper,
             account,
             reference=reference,
             amount_rupiah=amount_rupiah,
@@ -78,7 +74,7 @@ class DayBooks:
     def decide_break(self, named: str, break_id: str, state: BreakState, reason: str, person: Person) -> bool:
         """Explain, resolve or write off a break; False when it already had that state."""
         person.require(Right.FINANCE)
-        keeper, account = self._keeper(), self._account_of(named)
+        keeper, account = self.keeper, self.account_of(named)
         return book_commands.settle_break(
             keeper, account, break_id, state, checked_reason(reason), person.by(_ACTIONS[state])
         )
@@ -88,9 +84,9 @@ class DayBooks:
     ) -> tuple[str, bool]:
         """Choose which of several settlement files with the same orders counts from the next close on."""
         person.require(Right.FINANCE)
-        account = self._account_of(named)
+        account = self.account_of(named)
         is_new = book_commands.choose_file(
-            self._keeper(), account, day, file, checked_reason(reason), person.by("choose")
+            self.keeper, account, day, file, checked_reason(reason), person.by("choose")
         )
         return account, is_new
 
@@ -109,8 +105,8 @@ class DayBooks:
         """
         person.require(Right.SIGN_OFF)
         act = book_commands.prepare if signature is Signature.PREPARE else book_commands.certify
-        account, note = self._account_of(named), checked_reason(reason)
-        return act(self._keeper(), account, day, note, person.by(signature), seen)
+        account, note = self.account_of(named), checked_reason(reason)
+        return act(self.keeper, account, day, note, person.by(signature), seen)
 
     def report(self, named: str, day: date, version: int | None, person: Person) -> tuple[str, KeptReport]:
         """A version of a day's report, the newest by default. It is written if it does not exist yet.
@@ -121,12 +117,6 @@ class DayBooks:
         # pandas is loaded by the first report, not with the server.
         from sat_hook.reconciliation.kept_reports import report_of
 
-        account = self._account_of(named)
+        account = self.account_of(named)
         results = self.installation.results()
-        return account, report_of(self._keeper(), results, account, day, version, MAXIMUM_ORDERS_ON_REQUEST)
-
-    def _keeper(self) -> BookKeeper:
-        return BookKeeper(self.installation.store(), SystemClock())
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
+        return account, report_of(self.keeper, results, account, day, version, MAXIMUM_ORDERS_ON_REQUEST)

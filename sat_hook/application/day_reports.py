@@ -17,9 +17,9 @@ from sat_hook.application.days import (
     DayState,
 )
 from sat_hook.application.errors import CursorError
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.service import Service
 from sat_hook.domain.books import PostedClose, fold_books
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.books_events import BookedBreak, BreakDecided, DayClosed, DayPrepared
@@ -138,14 +138,12 @@ class SignedDay(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class DayReports:
+class DayReports(Service):
     """The reports of closed days.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it, and
     :class:`~sat_hook.reconciliation.errors.BooksRefusedError` for a day or a version that is not there.
     """
-
-    installation: Installation
 
     def report(self, named: str, day: date, person: Person, number: int | None = None) -> DayReport | None:
         """A version of a day's report, the newest by default; None when the day is not closed.
@@ -176,7 +174,7 @@ class DayReports:
         from sat_hook.reconciliation.kept_reports import orders_of_close
 
         person.require(*BOOK_READERS)
-        account = self.installation.accounts.account_of(named)
+        account = self.account_of(named)
         version = version_numbered(versions_of(self._recorded(account, day), day), day, None)
         groups = [group for group in self._figures(account, version, person).groups if choice.chooses(group)]
         name = f"day-orders {account} {day} {version.close.position} {choice}"
@@ -250,7 +248,7 @@ class DayReports:
         return tuple(signed)
 
     def _recorded(self, account: str, day: date) -> list[RecordedEvent]:
-        store = DayStore(self.installation.store().database)
+        store = DayStore(self.database)
         return store.day_events(account, _NOT_READ, _NOT_READ, day)
 
     def _figures(self, account: str, version: Version, person: Person) -> DayFigures:

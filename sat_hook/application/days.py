@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sat_hook.application.clocks import clock_on
-from sat_hook.application.installation import Installation, names_of
+from sat_hook.application.installation import names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
+from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
 from sat_hook.domain.books_events import BreakDecided
 from sat_hook.domain.business_day import BusinessDay, midnight
@@ -100,13 +101,11 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class Days(Service):
     """The days of accounts. Accounts are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
-
-    installation: Installation
 
     def month(self, named: str, month: date, person: Person) -> tuple[DayRow, ...]:
         """Every day of a month.
@@ -172,8 +171,8 @@ class Days:
 
     def _days(self, named: str, first: date, last: date, person: Person) -> tuple[DayRow, ...]:
         person.require(*BOOK_READERS)
-        store = self.installation.store()
-        account = self.installation.accounts.account_of(named)
+        store = self.store
+        account = self.account_of(named)
         books, recorded = self._books(account, first, last)
         in_flight = DayStore(store.database).in_flight_by_day(account, cut_off_of(books, last))
         now = clock_on(store).now()
@@ -196,7 +195,7 @@ class Days:
 
     def _books(self, account: str, first: date, last: date) -> tuple[AccountBooks, list[RecordedEvent]]:
         """The books without the breaks of closes, with the deposits of some days; and their events."""
-        recorded = DayStore(self.installation.store().database).day_events(
+        recorded = DayStore(self.database).day_events(
             account, midnight(first - _ONE_DAY), midnight(last + 3 * _ONE_DAY)
         )
         return fold_books(account, recorded), recorded
@@ -218,7 +217,7 @@ class Days:
             return {}
         read = {close.event.day: close for close in last_with.values()}
         since = min(close.posted.position for close in read.values())
-        store, found = DayStore(self.installation.store().database), Counter[date]()
+        store, found = DayStore(self.database), Counter[date]()
         for item in store.open_when_closed(books.account, since, read, last_with):
             close = last_with[item.break_id]
             if (item.day, item.position) == (close.event.day, close.event.position):

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sat_hook.application.clocks import clock_on, handler_on
+from sat_hook.application.clocks import clock_on
 from sat_hook.application.errors import OwnBatchError
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.commands.handler import CommandHandler
+from sat_hook.application.service import Service
 from sat_hook.domain.order import Order
 from sat_hook.domain.people import is_same_person
 from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal
@@ -68,7 +67,7 @@ class OwnBatches:
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(Service):
     """People's decisions. Each needs a reason, and is recorded as an event of the order, batch or account.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
@@ -76,12 +75,10 @@ class Decisions:
     maker of their batch.
     """
 
-    installation: Installation
-
     def resolve(self, request_id: str, resolution: Resolution, reason: str, person: Person) -> Order:
         """Decide an escalated order. Later signed evidence may contradict the decision; it is recorded."""
         person.require(Right.DECIDE)
-        handler = self._handler()
+        handler = self.handler
         _refuse_maker_of_order(handler.store, request_id, person)
         return overrides.resolve_order(
             handler,
@@ -97,7 +94,7 @@ class Decisions:
     ) -> Order:
         """Release or cancel a held order. The next run of its batch sends a released order."""
         person.require(Right.DECIDE)
-        handler = self._handler()
+        handler = self.handler
         if decision is HeldDecision.RELEASE:
             _refuse_maker_of_order(handler.store, request_id, person)
         return held_orders.decide_held_order(handler, request_id, decision, reason, person.by(decision))
@@ -112,7 +109,7 @@ class Decisions:
     ) -> HeldReport:
         """Release or cancel every held order of a batch, or those held for one reason."""
         person.require(Right.DECIDE)
-        handler = self._handler()
+        handler = self.handler
         if decision is HeldDecision.RELEASE:
             OwnBatches(handler.store, person.name).refuse(batch_id)
         return held_orders.decide_held_batch(
@@ -127,31 +124,31 @@ class Decisions:
     def withdraw_order(self, request_id: str, reason: str, person: Person) -> Order:
         """End an order that was not sent yet. Its maker may, and a person who decides."""
         person.require(Right.SUBMIT, Right.DECIDE)
-        return withdrawal.withdraw_order(self._handler(), request_id, reason, person.by("withdraw"))
+        return withdrawal.withdraw_order(self.handler, request_id, reason, person.by("withdraw"))
 
     def withdraw_batch(self, batch_id: str, reason: str, person: Person) -> WithdrawalReport:
         """End every order of a batch that was not sent yet. Orders that may have been sent go on."""
         person.require(Right.SUBMIT, Right.DECIDE)
-        return withdrawal.withdraw_batch(self._handler(), batch_id, reason, person.by("withdraw"))
+        return withdrawal.withdraw_batch(self.handler, batch_id, reason, person.by("withdraw"))
 
     def pause(self, named: str, reason: str, person: Person) -> SendingState:
         """Stop all sending from an account."""
         person.require(Right.PAUSE)
-        account, handler = self.installation.accounts.account_of(named), self._handler()
+        account, handler = self.account_of(named), self.handler
         standing = overrides.pause_account(handler, account, reason, person.by("pause"))
         return self._sending_state(account, is_paused=standing.is_paused)
 
     def resume(self, named: str, reason: str, person: Person) -> SendingState:
         """Let an account send again."""
         person.require(Right.PAUSE)
-        account, handler = self.installation.accounts.account_of(named), self._handler()
+        account, handler = self.account_of(named), self.handler
         standing = overrides.resume_account(handler, account, reason, person.by("resume"))
         return self._sending_state(account, is_paused=standing.is_paused)
 
     def deliver(self, batch_id: str, file_format: GoodsFormat, reason: str, person: Person) -> bytes:
         """Vouchers and serials of the succeeded orders. The delivery is recorded before they are returned."""
         person.require(Right.DELIVER)
-        store = self.installation.store()
+        store = self.store
         return delivery.deliver(
             store,
             batch_id,
@@ -162,12 +159,8 @@ class Decisions:
             spool=self.installation.submissions(),
         )
 
-    def _handler(self) -> CommandHandler:
-        store = self.installation.store()
-        return handler_on(store)
-
     def _sending_state(self, account: str, *, is_paused: bool) -> SendingState:
-        return SendingState(account, is_paused, self.installation.store().unsent_of_account(account))
+        return SendingState(account, is_paused, self.store.unsent_of_account(account))
 
 
 def _refuse_maker_of_order(store: EventStore, request_id: str, person: Person) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sat_hook.application.batch_standing import BatchQuery, BatchRow
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Listings, Page
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.delivery import GoodsCount, count_goods
@@ -46,13 +46,11 @@ class Deliverable:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliveries:
+class Deliveries(Service):
     """Reads what may be delivered. :meth:`~sat_hook.application.decisions.Decisions.deliver` delivers it.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to deliver.
     """
-
-    installation: Installation
 
     def batches(self, person: Person, *, cursor: str | None = None) -> Page[BatchRow]:
         """Batches with paid orders, the newest first. A page may be short while there is a next one."""
@@ -73,9 +71,7 @@ class Deliveries:
         return Deliverable(
             row=details.row,
             paid=paid,
-            goods=count_goods(self.installation.store(), batch_id)
-            if paid <= MAXIMUM_COUNTED_ORDERS
-            else None,
+            goods=count_goods(self.store, batch_id) if paid <= MAXIMUM_COUNTED_ORDERS else None,
             earlier=tuple(
                 Delivery(
                     at=entry.at,

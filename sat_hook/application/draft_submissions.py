@@ -13,9 +13,9 @@ from sat_hook.application.clocks import clock_on
 from sat_hook.application.draft_views import DraftView, by_parts, state_of, summary_of
 from sat_hook.application.drafts import Drafts, reading
 from sat_hook.application.errors import DraftChangedError, DraftRefusedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.runs import Run, Runs
+from sat_hook.application.service import Service
 from sat_hook.application.submissions import OrderUpload, Submissions
 from sat_hook.domain.batch_events import BatchPaysAgain, BatchStartPlanned, Preparation
 from sat_hook.pipeline.draft import Draft, DraftOptions
@@ -37,14 +37,12 @@ class SubmittedDraft(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class DraftSubmissions:
+class DraftSubmissions(Service):
     """Says how drafts are paid, checks them and submits them.
 
     The person needs the right to submit. Every method raises
     :class:`~sat_hook.application.errors.DraftNotFoundError` for a draft that the person does not have.
     """
-
-    installation: Installation
 
     def set_options(self, draft_id: str, version: int, options: DraftOptions, person: Person) -> DraftView:
         """Set the reference, the policies and the start.
@@ -127,12 +125,12 @@ class DraftSubmissions:
 
     @property
     def _store(self) -> OrderDrafts:
-        return OrderDrafts(self.installation.store().database)
+        return OrderDrafts(self.database)
 
     def _check_start(self, start_at: datetime | None) -> None:
         if start_at is None:
             return
-        now = clock_on(self.installation.store()).now()
+        now = self.clock.now()
         if not now < start_at <= now + timedelta(days=LONGEST_WAIT_DAYS):
             raise DraftRefusedError(
                 "bad_start",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_views import (
     DraftPage,
@@ -20,9 +19,10 @@ from sat_hook.application.draft_views import (
     view_of,
 )
 from sat_hook.application.errors import DraftChangedError, DraftNotFoundError, DraftRefusedError
-from sat_hook.application.installation import Installation, names_of
+from sat_hook.application.installation import names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.bad_rows import bad_rows_csv
 from sat_hook.pipeline.draft import Draft, PaysAgain, change_of, draft_of
@@ -50,15 +50,13 @@ def _in_english(finding: RowFinding) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Drafts:
+class Drafts(Service):
     """The drafts of a person, who needs the right to submit. Nobody sees another person's drafts.
 
     Methods that change a draft take the version that the person saw, and raise :class:`DraftChangedError`
     when it has changed since. Every method raises :class:`DraftNotFoundError` for a draft that the person
     does not have.
     """
-
-    installation: Installation
 
     def create(
         self,
@@ -240,10 +238,10 @@ class Drafts:
 
     @property
     def _drafts(self) -> OrderDrafts:
-        return OrderDrafts(self.installation.store().database)
+        return OrderDrafts(self.database)
 
     def _now(self) -> datetime:
-        return clock_on(self.installation.store()).now()
+        return self.clock.now()
 
     def _account(self, named: str) -> str:
         return names_of(self.installation.accounts, named).account

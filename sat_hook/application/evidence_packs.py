@@ -7,14 +7,13 @@ from datetime import date, datetime, timedelta
 from typing import BinaryIO
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import Page
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, Runs
+from sat_hook.application.service import Service
 from sat_hook.audit import exports
 from sat_hook.audit.errors import ExportNotFoundError
-from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportHandedOut, ExportRequested, ExportWritten
@@ -59,18 +58,16 @@ class PackRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidencePacks:
+class EvidencePacks(Service):
     """Exports of evidence.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit.
     """
 
-    installation: Installation
-
     def packs(self, person: Person, *, cursor: str | None = None) -> Page[PackRow]:
         """The packs that were asked for, the newest first."""
         person.require(Right.AUDIT)
-        name, store = list_name("packs"), self.installation.store()
+        name, store = list_name("packs"), self.store
         before = LAST_POSITION if cursor is None else int(str(place_of(name, cursor, int)[0]))
         which = LogSlice(types=(ExportRequested.__name__,))
         asked = LogPages(store.database).newest(which, PAGE + 1, before)
@@ -92,7 +89,7 @@ class EvidencePacks:
         :raises RunsError: Airflow refuses, for example because the person may not start the DAG.
         """
         person.require(Right.AUDIT)
-        exports.load_export(self.installation.store(), export_id)
+        exports.load_export(self.store, export_id)
         runs.start(EXPORT_DAG, export_id, {"export_id": export_id}, note=f"console: {person.name}")
 
     def run(self, export_id: str, person: Person, runs: Runs) -> Run | None:
@@ -119,8 +116,8 @@ class EvidencePacks:
         """
         person.require(Right.AUDIT)
         return exports.request_export(
-            self.installation.store(),
-            SystemClock(),
+            self.store,
+            self.clock,
             recorded_from=recorded_from,
             recorded_before=recorded_before,
             with_personal_data=with_personal_data,
@@ -137,11 +134,11 @@ class EvidencePacks:
         :raises RightMissingError: the person may not audit.
         """
         person.require(Right.AUDIT)
-        store = self.installation.store()
+        store = self.store
         uri = exports.load_export(store, export_id).uri
         pack = self.installation.results().open(uri) if uri is not None else None
         try:
-            handed = exports.hand_out(store, SystemClock(), export_id, person.by("export"))
+            handed = exports.hand_out(store, self.clock, export_id, person.by("export"))
         except BaseException:
             if pack is not None:
                 pack.close()
@@ -150,7 +147,7 @@ class EvidencePacks:
         return handed, pack
 
     def _row(self, export_id: str) -> PackRow:
-        recorded = self.installation.store().read_stream(StreamId(StreamKind.EXPORT, export_id))
+        recorded = self.store.read_stream(StreamId(StreamKind.EXPORT, export_id))
         export = EXPORT_DECIDER.fold(export_id, ((item.event, item.occurred_at) for item in recorded))
         if export is None:
             raise ExportNotFoundError(f"there is no export {export_id}")

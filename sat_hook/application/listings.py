@@ -32,11 +32,11 @@ from sat_hook.application.batch_standing import (
 from sat_hook.application.clocks import clock_on, handler_on
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Runs
+from sat_hook.application.service import Service
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.commands.handler import standing_of
@@ -52,7 +52,6 @@ from sat_hook.store.account_lists import AccountLists, FoundProduct
 from sat_hook.store.alerts import AlertBook, ToldAlert
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, BatchPlace, FoundBatch
 from sat_hook.store.callbacks import PostgresCallbackInbox
-from sat_hook.store.database import Database
 from sat_hook.store.order_lists import (
     MAXIMUM_COUNTED,
     ChangePlace,
@@ -98,14 +97,12 @@ class OrderPage(Page[OrderRow]):
 
 
 @dataclass(frozen=True, slots=True)
-class Listings:
+class Listings(Service):
     """The lists.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to view, and
     those that take a cursor :class:`~sat_hook.application.errors.CursorError`.
     """
-
-    installation: Installation
 
     def batches(
         self, query: BatchQuery, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
@@ -114,8 +111,8 @@ class Listings:
         person.require(Right.VIEW)
         name = list_name("batches", query)
         after = None if cursor is None else BatchPlace(*cast("Any", place_of(name, cursor, datetime, str)))
-        account = None if query.account is None else self._account_of(query.account)
-        lists, limit = BatchLists(self._database), limited(limit)
+        account = None if query.account is None else self.account_of(query.account)
+        lists, limit = BatchLists(self.database), limited(limit)
         rows: list[BatchRow] = []
         while True:
             found = lists.batches(query.filter(account), after, limit + 1)
@@ -137,7 +134,7 @@ class Listings:
         :raises BatchNotFoundError: there is no such batch.
         """
         person.require(Right.VIEW)
-        lists, now = BatchLists(self._database), SystemClock().now()
+        lists, now = BatchLists(self.database), SystemClock().now()
         # Read the batch first: counts read after its end are final too.
         found = lists.batches_of([batch_id]).get(batch_id)
         if found is None:
@@ -146,9 +143,9 @@ class Listings:
         related = [*lists.batches_of(earlier).values(), *lists.batches_paying_again(batch_id)]
         counts = lists.counts([batch_id], now - PACE)
         (row,) = self._rows_of(lists, [found], counts)
-        needs = self.installation.store().needs([batch_id])[batch_id]
+        needs = self.store.needs([batch_id])[batch_id]
         progress = progress_at(found.batch, counts[batch_id], needs, now)
-        account = standing_of(self.installation.store(), found.batch.account)
+        account = standing_of(self.store, found.batch.account)
         others = {other.batch_id: other for other in self._rows_of(lists, related)}
         return batch_details(
             row,
@@ -186,8 +183,8 @@ class Listings:
             person.require(Right.VIEW_NUMBERS)
         name = list_name("orders", which, sort, descending)
         if which.account is not None:
-            which = replace(which, account=self._account_of(which.account))
-        lists, limit = OrderLists(self._database), limited(limit)
+            which = replace(which, account=self.account_of(which.account))
+        lists, limit = OrderLists(self.database), limited(limit)
         if which.is_narrow:
             sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
             place = None if cursor is None else place_of(name, cursor, int, str, str, int)
@@ -222,12 +219,12 @@ class Listings:
         :raises OrderNotFoundError: there is no such order.
         """
         person.require(Right.VIEW)
-        events, lists = self.installation.store(), OrderLists(self._database)
+        events, lists = self.store, OrderLists(self.database)
         order = events.load_orders([request_id]).get(request_id)
         if order is None:
             raise OrderNotFoundError(f"order: found no {request_id}")
         recorded = events.read_stream(StreamId(StreamKind.ORDER, request_id))
-        batch = BatchLists(self._database).batches_of([order.batch_id]).get(order.batch_id)
+        batch = BatchLists(self.database).batches_of([order.batch_id]).get(order.batch_id)
         found = FoundOrder(order, recorded[-1].occurred_at, "" if batch is None else batch.batch.file_name)
         sent_at = order.first_sent_at or recorded[0].occurred_at
         return OrderDetails(
@@ -243,7 +240,7 @@ class Listings:
     def orders_named(self, reference: str, person: Person) -> tuple[OrderRow, ...]:
         """The orders with this id, the submitter's or SAT's: several where accounts share ids."""
         person.require(Right.VIEW)
-        found = self.installation.store().find_orders(reference)
+        found = self.store.find_orders(reference)
         return tuple(self.order(order.request_id, person).row for order in found)
 
     def deposits(self, person: Person, days: int = DEPOSIT_DAYS) -> tuple[DepositRow, ...]:
@@ -266,7 +263,7 @@ class Listings:
     def batches_of(self, batch_ids: Sequence[str], person: Person) -> list[BatchRow]:
         """These batches, in this order; an id of none is left out."""
         person.require(Right.VIEW)
-        lists = BatchLists(self._database)
+        lists = BatchLists(self.database)
         found = lists.batches_of(batch_ids)
         return self._rows_of(lists, [found[batch_id] for batch_id in batch_ids if batch_id in found])
 
@@ -296,8 +293,8 @@ class Listings:
         person.require(Right.VIEW)
         name = list_name("products", text, account)
         place = None if cursor is None else place_of(name, cursor, str, str)
-        lists, limit = AccountLists(self._database), limited(limit)
-        of = PriceHistory(self._database).accounts() if account is None else [self._account_of(account)]
+        lists, limit = AccountLists(self.database), limited(limit)
+        of = PriceHistory(self.database).accounts() if account is None else [self.account_of(account)]
         found = lists.products(of, text, cast("Any", None if place is None else tuple(place)), limit + 1)
         if len(found) <= limit:
             return Page(tuple(found), None)
@@ -319,34 +316,32 @@ class Listings:
         person.require(Right.VIEW)
         name, limit = list_name("alerts", only_untold), limited(limit)
         before_id = None if cursor is None else cast("int", place_of(name, cursor, int)[0])
-        found = AlertBook(self.installation.store().database).recent(
-            limit + 1, only_untold=only_untold, before_id=before_id
-        )
+        found = AlertBook(self.database).recent(limit + 1, only_untold=only_untold, before_id=before_id)
         following = cursor_of(name, (found[limit - 1].number,)) if len(found) > limit else None
         return Page(tuple(found[:limit]), following)
 
     def rechecks(self, person: Person, days: int = RECHECK_DAYS) -> list[RecheckCount]:
         """How the rechecks of ended orders stand, by account and day, for the last days."""
         person.require(Right.VIEW)
-        events = self.installation.store()
+        events = self.store
         now = clock_on(events).now()
         return PostgresRecheckSchedule(events.database).counts(now, now - timedelta(days=days))
 
     def prices(self, account: str, code: str, person: Person) -> list[PricePeriod]:
         """Every listing of one product, the oldest first; empty for a product that was never listed."""
         person.require(Right.VIEW)
-        return PriceHistory(self._database).periods(self._account_of(account), code)
+        return PriceHistory(self.database).periods(self.account_of(account), code)
 
     def _record_search(self, which: OrderFilter, found: FoundOrders, person: Person) -> None:
         """Record who searched by which number, in each account whose orders were searched."""
         assert which.client_number is not None
         assert found.count is not None
         if which.batch_id is not None:
-            batches = BatchLists(self._database).batches_of([which.batch_id])
+            batches = BatchLists(self.database).batches_of([which.batch_id])
             searched = [one.batch.account for one in batches.values()]
         else:
-            searched = AccountLists(self._database).accounts() if which.account is None else [which.account]
-        events = self.installation.store()
+            searched = AccountLists(self.database).accounts() if which.account is None else [which.account]
+        events = self.store
         handler = handler_on(events)
         search = RecordSearch(masked_number(which.client_number), min(found.count, MAXIMUM_COUNTED))
         for account in searched:
@@ -381,13 +376,6 @@ class Listings:
             and counts[one.batch.batch_id].unreserved_rupiah
         }
         return {account: funds_of(self.installation, account).free_rupiah for account in wanting}
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
-
-    @property
-    def _database(self) -> Database:
-        return self.installation.store().database
 
 
 def limited(limit: int) -> int:

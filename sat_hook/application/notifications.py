@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from sat_hook.application.clocks import clock_on
 from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.installation import Channel, Installation
+from sat_hook.application.installation import Channel
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.commands.aggregates import USERS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
@@ -29,14 +30,12 @@ MAXIMUM_ACKNOWLEDGED = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Notifications:
+class Notifications(Service):
     """Alerts and what users chose of them.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it. A
     user reads and changes only the user's own choices.
     """
-
-    installation: Installation
 
     def alerts(
         self,
@@ -74,7 +73,7 @@ class Notifications:
             raise NotificationRefusedError(
                 f"alerts: found {len(named)}; expected 1 to {MAXIMUM_ACKNOWLEDGED}"
             )
-        store = self.installation.store()
+        store = self.store
         clock = clock_on(store)
         command = AcknowledgeAlerts(tuple(named), checked_reason(reason))
         CommandHandler(store, clock).apply_to(
@@ -111,7 +110,7 @@ class Notifications:
             raise NotificationRefusedError(
                 f"address: found one that the channel {channel} does not take; expected {pattern}"
             )
-        now = self.installation.store().database_time()
+        now = self.store.database_time()
         choice = Choice(person.name, channel, checked, frozenset(kinds), is_digest, now)
         if choice.kinds:
             self._book().keep(choice)
@@ -120,4 +119,4 @@ class Notifications:
         return choice
 
     def _book(self) -> NotificationBook:
-        return NotificationBook(self.installation.store().database)
+        return NotificationBook(self.database)

@@ -14,6 +14,7 @@ from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport
 from sat_hook.pipeline.delivery import delimiter_of
@@ -47,10 +48,8 @@ TABLE = TextTable(
 
 
 @dataclass(frozen=True, slots=True)
-class OrderExports:
+class OrderExports(Service):
     """Writes orders to files, and records that."""
-
-    installation: Installation
 
     def export(self, which: OrderFilter, file_format: GoodsFormat, person: Person) -> bytes:
         """The orders of a filter. CSV of one batch has the separator of its submitted file.
@@ -64,7 +63,7 @@ class OrderExports:
             # Searches by number are recorded; an export is none.
             raise ListingRefusedError("client number: found one; expected another filter for a file")
         if which.account is not None:
-            which = replace(which, account=self.installation.accounts.account_of(which.account))
+            which = replace(which, account=self.account_of(which.account))
         delimiter = "," if which.batch_id is None else self._delimiter(which.batch_id)
         taken: Counter[str] = Counter()
 
@@ -88,10 +87,10 @@ class OrderExports:
         return content
 
     def _delimiter(self, batch_id: str) -> str:
-        return delimiter_of(self.installation.submissions(), load_batch(self.installation.store(), batch_id))
+        return delimiter_of(self.installation.submissions(), load_batch(self.store, batch_id))
 
     def _found(self, which: OrderFilter) -> Iterator[FoundOrder]:
-        lists = OrderLists(self.installation.store().database)
+        lists = OrderLists(self.database)
         after: OrderPlace | ChangePlace | None = None
         number = 0
         while True:

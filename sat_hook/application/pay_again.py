@@ -16,9 +16,9 @@ from enum import StrEnum
 from sat_hook.application.draft_views import DraftView
 from sat_hook.application.drafts import Drafts
 from sat_hook.application.errors import NothingToPayAgainError
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
@@ -88,10 +88,8 @@ class LeftToRun:
 
 
 @dataclass(frozen=True, slots=True)
-class PayAgain:
+class PayAgain(Service):
     """What is left of a batch. Raises :class:`~sat_hook.commands.errors.BatchNotFoundError` for no batch."""
-
-    installation: Installation
 
     def rows(self, batch_id: str, person: Person, states: Sequence[OrderState] = FAILED_STATES) -> RowsAgain:
         """The failed orders of a batch as rows of a new file, with new order ids.
@@ -102,7 +100,7 @@ class PayAgain:
         """
         person.require(Right.SUBMIT)
         person.require(Right.VIEW_NUMBERS)
-        store = self.installation.store()
+        store = self.store
         batch = load_batch(store, batch_id)
         chosen = tuple(state for state in states if state in FAILED_STATES)
         orders = list(each_order(store, OrderSlice(batch_id, chosen))) if chosen else []
@@ -149,7 +147,7 @@ class PayAgain:
         :raises RightMissingError: without the right to view.
         """
         person.require(Right.VIEW)
-        store = self.installation.store()
+        store = self.store
         batch = load_batch(store, batch_id)
         counts = BatchLists(store.database).counts([batch_id])[batch_id]
         orders = {count.state: count for count in counts.states}

@@ -15,11 +15,12 @@ from typing import cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError, ProductNotListedError
-from sat_hook.application.installation import Installation, account_among
+from sat_hook.application.installation import account_among
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.prices import week_of
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.catalogue import chart
 from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
@@ -79,15 +80,13 @@ class PriceLists:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceRecords:
+class PriceRecords(Service):
     """The records of prices. Reads only.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it,
     :class:`~sat_hook.application.errors.AccountUnclearError` when it is not clear which account is
     meant, and :class:`~sat_hook.application.errors.ListingRefusedError` when no price list was ever read.
     """
-
-    installation: Installation
 
     def accounts(self, person: Person) -> tuple[str, ...]:
         """The accounts whose prices were ever asked for."""
@@ -232,7 +231,7 @@ class PriceRecords:
         return account_among(self.installation.accounts, named, known)
 
     def _history(self) -> PriceHistory:
-        return PriceHistory(self.installation.store().database)
+        return PriceHistory(self.database)
 
 
 def _place_of(recorded: RecordedChange) -> tuple[datetime, int, str]:

@@ -8,10 +8,10 @@ from datetime import date, datetime, timedelta
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.catalogue.margin import margin_lines, percent_of
 from sat_hook.catalogue.weekly import Week, WeekSummary, read_week
 from sat_hook.clients.clock import SystemClock
@@ -115,13 +115,11 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Service):
     """Reads prices. Accounts are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to view.
     """
-
-    installation: Installation
 
     def accounts(self, person: Person) -> tuple[str, ...]:
         """The accounts whose prices were ever asked for."""
@@ -139,7 +137,7 @@ class Prices:
     ) -> Page[RecordedChange]:
         """A page of changes, the newest first. A filtered page may be short while there is a next one."""
         person.require(Right.VIEW)
-        account, limit = self._account_of(named), limited(limit)
+        account, limit = self.account_of(named), limited(limit)
         name = list_name("prices", account, query)
         place = None if cursor is None else ChangePlace(*_members(name, cursor))
         found: list[RecordedChange] = []
@@ -160,7 +158,7 @@ class Prices:
     def freshness(self, named: str, since: datetime, before: datetime, person: Person) -> Freshness:
         """How old what is known is, and which times of a period are without a list."""
         person.require(Right.VIEW)
-        account, history, now = self._account_of(named), self._history(), SystemClock().now()
+        account, history, now = self.account_of(named), self._history(), SystemClock().now()
         until = min(before, now)
         moments = history.complete_moments(account, since, until) if since < until else []
         attempts = history.snapshots(account, since, until) if since < until else []
@@ -175,7 +173,7 @@ class Prices:
     ) -> ProductHistory:
         """One product's listings, for a picture and a table; without listings if it was never listed."""
         person.require(Right.VIEW)
-        account, history = self._account_of(named), self._history()
+        account, history = self.account_of(named), self._history()
         until = min(before, SystemClock().now())
         since = max(since, before - timedelta(days=MAXIMUM_DAYS))
         return ProductHistory(
@@ -208,7 +206,7 @@ class Prices:
         """
         person.require(Right.VIEW)
         now = SystemClock().now()
-        return read_week(self._history(), self._account_of(named), week_of(day, now), now)
+        return read_week(self._history(), self.account_of(named), week_of(day, now), now)
 
     def margins(self, named: str, since: datetime, before: datetime, person: Person) -> tuple[DayMargin, ...]:
         """What succeeded orders of a period cost and earned, by WIB day of their first sending and product.
@@ -220,12 +218,12 @@ class Prices:
             raise ListingRefusedError(
                 f"period: found {(before - since).days} days; expected at most {MAXIMUM_DAYS}"
             )
-        return tuple(self._history().margins_by_day(self._account_of(named), since, before))
+        return tuple(self._history().margins_by_day(self.account_of(named), since, before))
 
     def margin_lines(self, named: str, since: datetime, before: datetime, person: Person) -> Iterator[str]:
         """Every order that was sent in a period, as lines of CSV, in constant memory."""
         person.require(Right.FINANCE)
-        orders = self._history().margins(self._account_of(named), since, before)
+        orders = self._history().margins(self.account_of(named), since, before)
         return margin_lines(orders, {})
 
     def changes_file(self, named: str, query: ChangeQuery, person: Person, *, as_workbook: bool) -> bytes:
@@ -234,7 +232,7 @@ class Prices:
         :raises ListingRefusedError: more than :data:`MAXIMUM_EXPORTED` match.
         """
         person.require(Right.VIEW)
-        rows = list(self._each_change(self._account_of(named), query))
+        rows = list(self._each_change(self.account_of(named), query))
         if len(rows) > MAXIMUM_EXPORTED:
             raise ListingRefusedError(
                 f"changes: found more than {MAXIMUM_EXPORTED:,}; expected fewer: choose a shorter period"
@@ -273,10 +271,7 @@ class Prices:
             place = ChangePlace.of(read[-1])
 
     def _history(self) -> PriceHistory:
-        return PriceHistory(self.installation.store().database)
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
+        return PriceHistory(self.database)
 
 
 def week_of(day: date | None, now: datetime) -> Week:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import DEFAULTS, Holders, Right, rights_in
+from sat_hook.application.service import Service
 
 
 class RightsSource(StrEnum):
@@ -40,10 +40,8 @@ class RightsShown:
 
 
 @dataclass(frozen=True, slots=True)
-class RightsInForce:
+class RightsInForce(Service):
     """Reads who has which right, as it is at this moment."""
-
-    installation: Installation
 
     def shown(self, person: Person) -> RightsShown:
         """Every right with its holders.

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.handler import CommandHandler
+from sat_hook.application.service import Service
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
@@ -21,13 +19,11 @@ from sat_hook.pipeline.rules_page import rules_as_shown
 
 
 @dataclass(frozen=True, slots=True)
-class RuleBook:
+class RuleBook(Service):
     """The rules of accounts. Accounts are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
-
-    installation: Installation
 
     def show(self, named: str, person: Person) -> dict[str, Any]:
         """The rules in force, the origin of each, and the proposal."""
@@ -35,7 +31,7 @@ class RuleBook:
         accounts = self.installation.accounts
         account, connection = accounts.account_of(named), accounts.connection_of(named)
         return rules_as_shown(
-            self.installation.store(),
+            self.store,
             account,
             connection,
             self._asked_by(connection),
@@ -47,25 +43,19 @@ class RuleBook:
         person.require(Right.PROPOSE_RULES)
         base = self._asked_by(self.installation.accounts.connection_of(named))
         by = person.by("propose-rules")
-        return propose_rules(self._handler(), self._account_of(named), base, changes, reason, by)
+        return propose_rules(self.handler, self.account_of(named), base, changes, reason, by)
 
     def confirm(self, named: str, proposal: int, reason: str, person: Person) -> AccountStanding:
         """Confirm a proposal, as a person other than its proposer. Its rules are then in force."""
         person.require(Right.CONFIRM_RULES)
         by = person.by("confirm-rules")
-        return confirm_rules(self._handler(), self._account_of(named), proposal, reason, by)
+        return confirm_rules(self.handler, self.account_of(named), proposal, reason, by)
 
     def decline(self, named: str, proposal: int, reason: str, person: Person) -> AccountStanding:
         """Decline a proposal."""
         person.require(Right.PROPOSE_RULES, Right.CONFIRM_RULES)
         by = person.by("decline-rules")
-        return decline_rules(self._handler(), self._account_of(named), proposal, reason, by)
+        return decline_rules(self.handler, self.account_of(named), proposal, reason, by)
 
     def _asked_by(self, connection: str) -> AccountRules:
         return self.installation.accounts.connect(connection).asked_rules()
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
-
-    def _handler(self) -> CommandHandler:
-        return CommandHandler(self.installation.store(), SystemClock())

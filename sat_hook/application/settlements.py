@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import FileRefusedError, RivalFilesError, UploadNotFoundError
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.clients.clock import SystemClock
+from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import SetAsideCause, SettlementImported, SettlementMappingSaved
 from sat_hook.domain.decision import Record
 from sat_hook.domain.identity import digest_of, upload_id_of
 from sat_hook.domain.people import user_named
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_names import day_in_name, is_of_a_program, why_unreadable
 from sat_hook.store.settlement_uploads import ListedUpload, SettlementUploadTable, StoredUpload
@@ -101,19 +99,17 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlements:
+class Settlements(Service):
     """The settlement files of all accounts.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it, and
     those with an upload :class:`~sat_hook.application.errors.UploadNotFoundError` for any other owner's.
     """
 
-    installation: Installation
-
     def accounts(self, person: Person) -> list[str]:
         """The accounts that may have settlement files, by name."""
         person.require(*BOOK_READERS)
-        known = self.installation.store().accounts_with_events()
+        known = self.store.accounts_with_events()
         return sorted({*known, *self.installation.accounts.by_connection().values()})
 
     def page(
@@ -129,9 +125,9 @@ class Settlements:
         person.require(*BOOK_READERS)
         name, limit = list_name("settlements", account, day), limited(limit)
         place = None if cursor is None else cast("Any", tuple(place_of(name, cursor, str, int)))
-        store = self.installation.store()
-        accounts = store.accounts_with_events() if account is None else [self._account_of(account)]
-        keeper = self._keeper()
+        store = self.store
+        accounts = store.accounts_with_events() if account is None else [self.account_of(account)]
+        keeper = self.keeper
         rows = [row for one in accounts for row in _files_of(keeper.books_without_breaks(one))]
         rows = [row for row in rows if day is None or row.day == day]
         rows.sort(key=_place, reverse=True)
@@ -161,9 +157,9 @@ class Settlements:
         why = "found a program's own file" if is_of_a_program(name) else why_unreadable(name)
         if why is not None:
             raise FileRefusedError(f"{name}: {why}")
-        account = self._account_of(named)
+        account = self.account_of(named)
         mapping = self._mapping_for(account, name, content)
-        now = self.installation.store().database_time()
+        now = self.store.database_time()
         upload_id = upload_id_of(person.name, digest_of(content), now.isoformat())
         self._uploads.discard_old(KEPT_HOURS)
         is_kept = self._uploads.add(
@@ -230,7 +226,7 @@ class Settlements:
                 "expected that one of them replaces the other"
             )
         event = import_file(
-            self._keeper(),
+            self.keeper,
             self.installation.results(),
             account=stored.account,
             day=chosen,
@@ -245,22 +241,22 @@ class Settlements:
     def mappings(self, person: Person, account: str | None = None) -> list[KeptMapping]:
         """The mappings that were kept by name."""
         person.require(*BOOK_READERS)
-        keeper = self._keeper()
-        accounts = self.accounts(person) if account is None else [self._account_of(account)]
+        keeper = self.keeper
+        accounts = self.accounts(person) if account is None else [self.account_of(account)]
         return [kept for one in accounts for kept in _mappings_of(one, keeper.books_without_breaks(one))]
 
     def save_mapping(self, named: str, name: str, mapping: SettlementMapping, person: Person) -> bool:
         """Keep a mapping by its name; False when it is kept so already."""
         person.require(Right.FINANCE)
-        account = self._account_of(named)
+        account = self.account_of(named)
         event = SettlementMappingSaved(account=account, name=" ".join(name.split()), mapping=mapping)
-        return bool(self._keeper().post(account, Record(event), person.by("save-mapping")))
+        return bool(self.keeper.post(account, Record(event), person.by("save-mapping")))
 
     def _mapping_for(self, account: str, name: str, content: bytes) -> SettlementMapping:
         """The first of the known mappings that reads a file; the default one with the file's delimiter."""
         from sat_hook.reconciliation.settlement_preview import guessed_delimiter, preview_settlement
 
-        books = self._keeper().books_without_breaks(account)
+        books = self.keeper.books_without_breaks(account)
         known = [entry.event.mapping for entry in reversed(list(books.mappings.values()))]
         imported = (item.event.mapping for item in reversed(books.settlements))
         known += [mapping for mapping in imported if not mapping.reads_as_before]
@@ -275,7 +271,7 @@ class Settlements:
         from sat_hook.reconciliation.settlement_upload import rivals_of_upload
 
         return rivals_of_upload(
-            self._keeper().books_without_breaks(stored.account),
+            self.keeper.books_without_breaks(stored.account),
             self.installation.results(),
             day=day,
             name=stored.name,
@@ -292,13 +288,7 @@ class Settlements:
 
     @property
     def _uploads(self) -> SettlementUploadTable:
-        return SettlementUploadTable(self.installation.store().database)
-
-    def _keeper(self) -> BookKeeper:
-        return BookKeeper(self.installation.store(), SystemClock())
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
+        return SettlementUploadTable(self.database)
 
 
 def _files_of(books: AccountBooks) -> Iterator[FileRow]:

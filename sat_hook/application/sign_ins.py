@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from sat_hook.application.clocks import handler_on
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
+from sat_hook.application.service import Service
 from sat_hook.commands.aggregates import USERS
 from sat_hook.domain.console_users import SignIn
 from sat_hook.domain.identity import user_id_of
@@ -38,10 +38,9 @@ class SeenSessions:
 
 
 @dataclass(frozen=True, slots=True)
-class SignIns:
+class SignIns(Service):
     """Records sign-ins."""
 
-    installation: Installation
     seen: SeenSessions
 
     def notice(self, person: Person, session: str) -> None:
@@ -53,7 +52,7 @@ class SignIns:
         """
         if not session or not person.name or self.seen.has(person.name, session):
             return
-        store = self.installation.store()
+        store = self.store
         handler = handler_on(store)
         command = SignIn(person.name, session)
         handler.apply_to(USERS, user_id_of(person.name), command, person.by("sign-in"))

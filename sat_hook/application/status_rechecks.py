@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sat_hook.application.clocks import handler_on
 from sat_hook.application.errors import RecheckRefusedError, WrongAccountError
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.errors import OrderNotFoundError
@@ -34,10 +34,8 @@ class Recheck:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusRechecks:
+class StatusRechecks(Service):
     """Queries the status of single orders. Nothing is ever sent to be paid."""
-
-    installation: Installation
 
     def recheck(self, request_id: str, person: Person, reason: str = "") -> Recheck:
         """Query the order's status and record what the answer proves, with the person as the actor.
@@ -51,7 +49,7 @@ class StatusRechecks:
         """
         person.require(Right.SUBMIT, Right.DECIDE)
         reason = checked_reason(reason) if reason else ""
-        store = self.installation.store()
+        store = self.store
         handler = handler_on(store)
         before = handler.orders_before_asking([request_id]).get(request_id)
         if before is None:

@@ -7,9 +7,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from sat_hook.application.clocks import clock_on
-from sat_hook.application.installation import AccountNames, Installation, names_of
+from sat_hook.application.installation import AccountNames, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.service import Service
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.pipeline.account_rules import rules_of_account
@@ -38,10 +39,8 @@ class OrderUpload:
 
 
 @dataclass(frozen=True, slots=True)
-class Submissions:
+class Submissions(Service):
     """Accepts files."""
-
-    installation: Installation
 
     def submit(self, upload: OrderUpload, person: Person) -> tuple[AccountNames, FileSubmission]:
         """Store the file and register it as a batch. The same file again is the same batch.
@@ -51,7 +50,7 @@ class Submissions:
         :raises RightMissingError: the person may not submit.
         """
         person.require(Right.SUBMIT)
-        names, store = names_of(self.installation.accounts, upload.account), self.installation.store()
+        names, store = names_of(self.installation.accounts, upload.account), self.store
         submitted = submit_file(
             store,
             self.installation.submissions(),
@@ -91,7 +90,7 @@ class Submissions:
     @contextmanager
     def _surroundings_of(self, connection: str) -> Iterator[Surroundings]:
         """The account of a connection: its price list and deposit at SAT, its orders, funds and rules."""
-        store, clock = self.installation.store(), SystemClock()
+        store, clock = self.store, SystemClock()
         deployment = self.installation.settings()
         sat = self.installation.accounts.connect(connection, store.database)
 

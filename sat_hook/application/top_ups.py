@@ -8,11 +8,10 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.installation import Installation
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.clients.clock import SystemClock
+from sat_hook.application.service import Service
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import TopUpSeen
 from sat_hook.domain.books_events import TopUpRecorded, TopUpReversed
@@ -123,18 +122,16 @@ class _Dated:
 
 
 @dataclass(frozen=True, slots=True)
-class TopUps:
+class TopUps(Service):
     """Top-ups of all accounts. Accounts are named by their connections or by their names in the log.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
     """
 
-    installation: Installation
-
     def accounts(self, person: Person) -> list[str]:
         """The accounts that have books, by name."""
         person.require(*BOOK_READERS)
-        return self.installation.store().accounts_with_events()
+        return self.store.accounts_with_events()
 
     def page(
         self,
@@ -149,7 +146,7 @@ class TopUps:
         name = list_name("top-ups", account)
         place = None if cursor is None else cast("Any", tuple(place_of(name, cursor, datetime, int)))
         limit = limited(limit)
-        accounts = self.accounts(person) if account is None else [self._account_of(account)]
+        accounts = self.accounts(person) if account is None else [self.account_of(account)]
         rows: list[TopUpRow] = []
         rises: list[tuple[str, Rise]] = []
         for one in accounts:
@@ -173,8 +170,8 @@ class TopUps:
         """
         person.require(Right.FINANCE)
         return book_commands.reverse_top_up(
-            self._keeper(),
-            self._account_of(named),
+            self.keeper,
+            self.account_of(named),
             reference,
             checked_reason(reason),
             person.by("reverse-top-up"),
@@ -189,8 +186,8 @@ class TopUps:
         # pandas is loaded by the first statement, not with the server.
         from sat_hook.reconciliation.bank_statement import read_statement
 
-        account = self._account_of(named)
-        statement, now = read_statement(content, name), self.installation.store().database_time()
+        account = self.account_of(named)
+        statement, now = read_statement(content, name), self.store.database_time()
         rows, rises = self._of(account)
         known = {row.reference.casefold() for row in rows if row.reversed_by is None}
         unknown = [line for line in statement.lines if line.reference.casefold() not in known]
@@ -217,7 +214,7 @@ class TopUps:
             raise BooksRefusedError(
                 f"top-ups: found {len(top_ups)}; expected 1 to {MAXIMUM_RECORDED_AT_ONCE} at once"
             )
-        note, account, keeper = checked_reason(reason), self._account_of(named), self._keeper()
+        note, account, keeper = checked_reason(reason), self.account_of(named), self.keeper
         new: list[str] = []
         known: list[str] = []
         refused: list[tuple[str, str]] = []
@@ -240,7 +237,7 @@ class TopUps:
 
     def _of(self, account: str) -> tuple[list[TopUpRow], list[Rise]]:
         """The top-ups of an account with the rises that they are matched with, and the other rises."""
-        recorded = self.installation.store().read_stream_of(BookKeeper.stream(account), _TYPES)
+        recorded = self.store.read_stream_of(BookKeeper.stream(account), _TYPES)
         rows = _rows(recorded)
         standing = [place for place, row in enumerate(rows) if row.reversed_by is None]
         rises = [
@@ -254,12 +251,6 @@ class TopUps:
             rows[place] = replace(rows[place], rise=rise)
         taken = set(matched.values())
         return rows, [rise for rise in rises if rise not in taken]
-
-    def _keeper(self) -> BookKeeper:
-        return BookKeeper(self.installation.store(), SystemClock())
-
-    def _account_of(self, named: str) -> str:
-        return self.installation.accounts.account_of(named)
 
 
 def _rows(recorded: Sequence[RecordedEvent]) -> list[TopUpRow]:

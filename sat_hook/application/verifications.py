@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, Runs
+from sat_hook.application.service import Service
 from sat_hook.audit.checkpoints import last_checkpoint
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import AlertKind
@@ -55,13 +55,11 @@ class LogCover:
 
 
 @dataclass(frozen=True, slots=True)
-class Verifications:
+class Verifications(Service):
     """Reads and starts verifications.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit.
     """
-
-    installation: Installation
 
     def recent(self, person: Person) -> tuple[VerificationRow, ...]:
         """The last verifications, the newest first."""
@@ -71,7 +69,7 @@ class Verifications:
     def cover(self, person: Person) -> LogCover:
         """How far the log goes now, and how far checkpoints cover it."""
         person.require(Right.AUDIT)
-        database = self.installation.store().database
+        database = self.database
         newest = LogPages(database).newest(LogSlice(), 1)
         checkpoint = last_checkpoint(CheckpointTable(database))
         return LogCover(
@@ -83,7 +81,7 @@ class Verifications:
     def alerts(self, person: Person) -> tuple[ToldAlert, ...]:
         """The newest alerts about the log itself."""
         person.require(Right.AUDIT)
-        book = AlertBook(self.installation.store().database)
+        book = AlertBook(self.database)
         return tuple(book.of_kinds(ALERTS_ABOUT_THE_LOG, MAXIMUM_SHOWN))
 
     def start(self, person: Person, runs: Runs, *, everything: bool) -> str:
@@ -107,7 +105,7 @@ class Verifications:
 
     def _recent(self) -> Iterator[VerificationRow]:
         which = LogSlice(types=(LogVerified.__name__,))
-        for recorded in LogPages(self.installation.store().database).newest(which, MAXIMUM_SHOWN):
+        for recorded in LogPages(self.database).newest(which, MAXIMUM_SHOWN):
             try:
                 event = recorded.event
             except UnknownEventError:

@@ -18,6 +18,7 @@ from sat_hook.domain.breaks import BreakState
 from sat_hook.operators.reconciliation import SATCloseDayOperator
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError
+from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.errors import SpoolError
 from sat_hook.store.postgres import PostgresEventStore
@@ -87,6 +88,7 @@ def close_by_dag(day: Planted, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     application: Any = SimpleNamespace(
         settings=read_settings(),
         store=day.store,
+        alerts=AlertBook(day.store.database),
         handler=SimpleNamespace(clock=day.clock),
         database=day.store.database,
     )

@@ -1,0 +1,49 @@
+"""What all services of the application have: an installation, with its log, its database and its accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sat_hook.application.clocks import clock_on, handler_on
+from sat_hook.application.installation import Installation
+from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.ports import Clock
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A group of use cases. Each checks the person's rights itself."""
+
+    installation: Installation
+
+    @property
+    def store(self) -> PostgresEventStore:
+        """The event store."""
+        return self.installation.store()
+
+    @property
+    def database(self) -> Database:
+        """The application database."""
+        return self.store.database
+
+    @property
+    def clock(self) -> Clock:
+        """The database's time."""
+        return clock_on(self.store)
+
+    @property
+    def handler(self) -> CommandHandler:
+        """The handler for a person's command."""
+        return handler_on(self.store)
+
+    @property
+    def keeper(self) -> BookKeeper:
+        """The books of all accounts."""
+        return BookKeeper(self.store, self.clock)
+
+    def account_of(self, named: str) -> str:
+        """An account's name in the log, by that name or by its connection."""
+        return self.installation.accounts.account_of(named)
