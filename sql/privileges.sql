@@ -3,7 +3,7 @@
 --
 --   sat_writer    the pipeline: grows evidence, maintains derived and operational tables
 --   sat_reader    people and reports: reads, but never vouchers, serials or raw callbacks
---   sat_receiver  the callback receiver: one function, nothing else
+--   sat_receiver  the callback receiver: keeps and announces callbacks, nothing else
 --
 -- What the server itself lets everybody do is taken away in catalog_privileges.sql.
 
@@ -82,7 +82,7 @@ GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint,
 GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text) TO sat_reader;
 
 GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
-    sat.callback_channel(text) TO sat_receiver;
+    sat.callback_payloads(text, text[]), sat.callback_channel(text) TO sat_receiver;
 
 -- Drafts of order files. They hold customers' numbers, so no other role reads them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.order_drafts, sat.order_column_mappings TO sat_writer;

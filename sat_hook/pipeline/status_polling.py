@@ -95,13 +95,19 @@ class StatusPoller:
         self._trusted = trusted
         self._clock: Clock = handler.clock
 
-    async def poll_due(self, scope: PollScope, provenance: Provenance) -> PollReport:
+    async def poll_due(
+        self, scope: PollScope, provenance: Provenance, *, only_called: bool = False
+    ) -> PollReport:
         """Query every order of the scope that is due now, callbacks first.
 
+        :param only_called: query only orders with a new callback.
         :raises StoreUnavailableError: when the database is away; claimed orders come due again.
         """
-        await self._handler.offload(lambda: self._enroll(scope))
+        if not only_called:
+            await self._handler.offload(lambda: self._enroll(scope))
         began = self._clock.now()
+        # A called order is due before every other one.
+        due_by = began - BEFORE_ALL_OTHERS / 2 if only_called else began
         asked = ended = 0
         unproven: Counter[str] = Counter()
 
@@ -111,7 +117,7 @@ class StatusPoller:
             # belong to the next pass: the caller has a deadline to check and orders to escalate.
             if (self._clock.now() - began).total_seconds() >= self._limits.pass_seconds:
                 return None
-            found = await self._handler.offload(partial(self._claim, scope, began))
+            found = await self._handler.offload(partial(self._claim, scope, due_by))
             if found is None:
                 return None
             ended += found[1]
@@ -149,12 +155,12 @@ class StatusPoller:
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
         self._schedule.hasten(scope, now - BEFORE_ALL_OTHERS)
 
-    def _claim(self, scope: PollScope, began: datetime) -> tuple[list[_Claimed], int] | None:
+    def _claim(self, scope: PollScope, due_by: datetime) -> tuple[list[_Claimed], int] | None:
         """Orders to query now, and how many more their callbacks ended; None when none is due."""
         # Thousands may be due: orders with new callbacks do not queue behind them.
         self._schedule.hasten(scope, self._clock.now() - BEFORE_ALL_OTHERS)
         lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
-        claimed = self._schedule.claim_due(scope, began, lease_until, self._limits.claim)
+        claimed = self._schedule.claim_due(scope, due_by, lease_until, self._limits.claim)
         if not claimed:
             return None
         told = self._end_by_callbacks(claimed, lease_until)

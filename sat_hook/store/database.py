@@ -32,6 +32,9 @@ SILENCE = {
     "keepalives_count": 4,
 }
 IDLE_CONNECTIONS_KEPT = 4
+# A triggerer runs thousands of waits; this many connections serve them all.
+SHARED_CONNECTIONS = 8
+SHARED_CONNECTION_SECONDS = 60.0
 # Server settings of a listening connection: it must stay open when idle for hours, whatever the defaults are.
 LISTENING = {"idle_session_timeout": "0", "tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10"}
 
@@ -61,13 +64,23 @@ class Database:
     :param dsn: libpq's form or a URL. Never shown in an error or a repr.
     :param component: becomes ``application_name``, so that operators can identify connections.
     :param listen_dsn: where to listen for notifications, if ``dsn`` leads to a pooler that shares sessions.
+    :param connections: open at once for transactions, at most; a thread that needs another one waits. By
+        default each thread has its own.
     """
 
-    def __init__(self, dsn: str, component: str = "sat", *, listen_dsn: str | None = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        component: str = "sat",
+        *,
+        listen_dsn: str | None = None,
+        connections: int | None = None,
+    ) -> None:
         self._dsn = _completed(dsn, component)
         self._listen_dsn = None if listen_dsn is None else _completed(listen_dsn, component)
         self._idle: list[Connection] = []
         self._guard = threading.Lock()
+        self._free = None if connections is None else threading.BoundedSemaphore(connections)
 
     def __repr__(self) -> str:
         parts = parse_dsn(self._dsn)
@@ -85,6 +98,22 @@ class Database:
             commit whose answer was lost may have happened; the version check of the next append detects that.
         :raises StoreRefusedError: when it refuses a value, for example a NUL; rolled back.
         """
+        with self._turn():
+            yield from self._transaction(snapshot, durable)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._free is None:
+            yield
+            return
+        if not self._free.acquire(timeout=SHARED_CONNECTION_SECONDS):
+            raise StoreUnavailableError("every connection of this process is in use")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    def _transaction(self, snapshot: bool, durable: bool) -> Iterator[Connection]:
         connection, can_write = self._begin(snapshot, durable)
         reusable = False
         try:
@@ -291,7 +320,7 @@ def borrow(dsn: str, component: str, listen_dsn: str | None) -> Database:
     with _shared_guard:
         _borrowers[way] = _borrowers.get(way, 0) + 1
         if way not in _shared:
-            _shared[way] = Database(dsn, component, listen_dsn=listen_dsn)
+            _shared[way] = Database(dsn, component, listen_dsn=listen_dsn, connections=SHARED_CONNECTIONS)
         return _shared[way]
 
 

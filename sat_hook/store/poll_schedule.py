@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
+from sat_hook.domain.order import OrderState
 from sat_hook.store.database import Database
 from sat_hook.store.statements import queries, run
 
@@ -29,14 +30,23 @@ class DuePoll:
 
 @dataclass(frozen=True, slots=True)
 class PollScope:
-    """The orders to poll: those of one batch, or all of an account."""
+    """The orders to poll: those of one batch, all of an account, or those of some batches of an account."""
 
     batch_id: str | None = None
     account: str | None = None
+    batch_ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.batch_id is None) == (self.account is None):
             raise ValueError("a scope is either a batch or an account")
+        if self.batch_ids is not None and self.account is None:
+            raise ValueError("batches are those of an account")
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The scope as the arguments of a statement."""
+        batch_ids = None if self.batch_ids is None else list(self.batch_ids)
+        return {"batch_id": self.batch_id, "account": self.account, "batch_ids": batch_ids}
 
 
 class PollSchedule(Protocol):
@@ -45,7 +55,7 @@ class PollSchedule(Protocol):
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
         """Add every order in flight of the scope to the schedule; orders already on it keep their place.
 
-        For an account this includes escalated orders for ``LATE_DAYS`` after they were sent, due
+        For a whole account this includes escalated orders for ``LATE_DAYS`` after they were sent, due
         ``LATE_PAUSE_SECONDS`` after ``due_at``, and reversals that a signed Success has put in doubt, for
         ``LATE_DAYS`` after that. An account's callbacks for orders that are still unknown after
         ``STRANGER_DAYS`` leave the queue.
@@ -85,6 +95,15 @@ class PostgresPollSchedule:
         self._polls = queries("polls")
 
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
+        if scope.batch_ids is not None:
+            run(
+                self._database,
+                self._polls.enroll_batches,
+                account=scope.account,
+                batch_ids=list(scope.batch_ids),
+                due_at=due_at,
+            )
+            return
         with self._database.transaction() as connection:
             self._polls.enroll(
                 connection,
@@ -100,8 +119,7 @@ class PostgresPollSchedule:
                 )
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
-        chosen = {"batch_id": scope.batch_id, "account": scope.account, "due_at": now}
-        return len(run(self._database, self._polls.hasten, **chosen))
+        return len(run(self._database, self._polls.hasten, due_at=now, **scope.chosen))
 
     def ask_now(self, request_ids: Sequence[str], now: datetime) -> list[str]:
         with self._database.transaction() as connection:
@@ -111,12 +129,7 @@ class PostgresPollSchedule:
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         with self._database.transaction(durable=False) as connection:
             rows = self._polls.claim_due(
-                connection,
-                batch_id=scope.batch_id,
-                account=scope.account,
-                now=now,
-                lease_until=lease_until,
-                limit=limit,
+                connection, now=now, lease_until=lease_until, limit=limit, **scope.chosen
             )
             return [DuePoll(request_id, polls) for request_id, polls in rows]
 
@@ -138,9 +151,32 @@ class PostgresPollSchedule:
             self._polls.forget(connection, request_ids=list(request_ids), lease_until=lease_until)
 
     def next_due(self, scope: PollScope) -> datetime | None:
-        chosen = {"batch_id": scope.batch_id, "account": scope.account}
-        due: datetime | None = run(self._database, self._polls.next_due, **chosen)
+        due: datetime | None = run(self._database, self._polls.next_due, **scope.chosen)
         return due
+
+
+class AwaitedOrders:
+    """What the waits of one account look at: one statement for any number of them."""
+
+    def __init__(self, database: Database, account: str) -> None:
+        self._database = database
+        self._account = account
+        self._polls = queries("polls")
+
+    def accounts_of(self, batch_ids: Sequence[str]) -> dict[str, str]:
+        """The account of each batch; unknown ones are left out."""
+        return dict(run(self._database, self._polls.accounts_of_batches, batch_ids=list(batch_ids)))
+
+    def in_flight(self, batch_ids: Sequence[str]) -> dict[str, int]:
+        """How many orders of each batch are in flight; batches without any are left out."""
+        chosen = {"account": self._account, "batch_ids": list(batch_ids)}
+        return dict(run(self._database, self._polls.in_flight_of_batches, **chosen))
+
+    def states(self, request_ids: Sequence[str]) -> dict[str, OrderState]:
+        """The state of each order; unknown ones are left out."""
+        chosen = {"account": self._account, "request_ids": list(request_ids)}
+        rows = run(self._database, self._polls.states_of_orders, **chosen)
+        return {request_id: OrderState(state) for request_id, state in rows}
 
 
 def late_due_at(due_at: datetime) -> datetime:

@@ -41,14 +41,15 @@ class MemoryPollSchedule:
         return True
 
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
+        is_whole_account = scope.account is not None and scope.batch_ids is None
         for order in self._store.orders.values():
             if not _is_within(order, scope):
                 continue
             if order.state.is_in_flight:
                 self._entries.setdefault(order.request_id, _Entry(order, due_at))
-            elif scope.account is not None and _may_end_late(order, due_at):
+            elif is_whole_account and _may_end_late(order, due_at):
                 self._entries.setdefault(order.request_id, _Entry(order, late_due_at(due_at)))
-            elif scope.account is not None and _is_doubted(order, due_at):
+            elif is_whole_account and _is_doubted(order, due_at):
                 self._entries.setdefault(order.request_id, _Entry(order, due_at))
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
@@ -123,4 +124,5 @@ def _is_within(order: Order, scope: PollScope) -> bool:
     # An order's account and batch never change, so its enrolled state stays valid here.
     if scope.batch_id is not None:
         return order.batch_id == scope.batch_id
-    return order.account == scope.account
+    is_chosen = scope.batch_ids is None or order.batch_id in scope.batch_ids
+    return is_chosen and order.account == scope.account

@@ -6,10 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.progress import in_words, progress_of
-from sat_hook.pipeline.status_polling import orders_in_flight
 from sat_hook.triggers.order_wait import ENDED, GAVE_UP, SATOrderWaitTrigger
+from sat_hook.triggers.order_watch import LONGEST_SLEEP_SECONDS, Wait
 
 __all__ = ["ENDED", "GAVE_UP", "Reporting", "SATBatchTrigger"]
 
@@ -31,9 +30,9 @@ class Reporting:
     said_at: float | None = None
     said: object = None
 
-    def is_time_to_look(self, now_seconds: float) -> bool:
-        """Whether a line may be due, so that the progress should be read."""
-        return self.said_at is None or now_seconds - self.said_at >= self.pause_seconds
+    def seconds_to_look(self, now_seconds: float) -> float:
+        """Seconds until a line may be due, so that the progress should be read."""
+        return 0.0 if self.said_at is None else self.said_at + self.pause_seconds - now_seconds
 
     def is_news(self, standing: object, now_seconds: float) -> bool:
         """Whether to log ``standing`` now. If so, the next line is scheduled."""
@@ -55,15 +54,16 @@ class SATBatchTrigger(SATOrderWaitTrigger):
         super().__init__(**arguments)
         self._reporting = Reporting()
 
-    def left(self, application: ApplicationHook) -> int:
-        return orders_in_flight(application.handler, self.batch_id)
+    def seconds_to_news(self) -> float:
+        return max(LONGEST_SLEEP_SECONDS, self._reporting.seconds_to_look(time.monotonic()))
 
-    def news(self, application: ApplicationHook) -> str | None:
+    def news(self, wait: Wait) -> str | None:
         now_seconds = time.monotonic()
-        if not self._reporting.is_time_to_look(now_seconds):
+        if self._reporting.seconds_to_look(now_seconds) > 0:
             return None
+        if not self._reporting.is_news(wait.left, now_seconds):
+            return None
+        application = wait.watch.application
         handler = application.handler
         progress = progress_of(handler.store, application.batch_lists, handler.clock, self.batch_id)
-        if not self._reporting.is_news(progress.counts, now_seconds):
-            return None
         return f"Batch {self.batch_id}: {in_words(progress)}"

@@ -1,7 +1,8 @@
 """Listens to PostgreSQL notifications on an account's channel, inside an event loop.
 
-The receiver sends them. They only shorten a wait: a waiting trigger also polls the tables. All listeners of
-an event loop share one connection to a database. A thread opens the connection, because that blocks.
+The receiver sends them; their payload names a batch and its called orders. They only shorten a wait: waits
+also look at the tables. All listeners of an event loop share one connection to a database. A thread opens the
+connection, because that blocks.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class NotificationListener:
     def __init__(self, database: Database, channel: str) -> None:
         self.channel = channel
         self.rang = asyncio.Event()
+        self._payloads: set[str] = set()
         self._database = database
         self._listener: _Listener | None = None
 
@@ -43,10 +45,12 @@ class NotificationListener:
         assert self._listener is not None
         self._listener.leave(self)
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> frozenset[str]:
         """Return on a notification (after a short pause, so that a burst wakes once) or after ``seconds``.
 
-        A lost connection also wakes the waiter, because a notification may have been missed.
+        A lost connection also ends the wait, because a notification may have been missed.
+
+        :returns: the payloads heard since the last call; an empty one may be about anything.
         """
         assert self._listener is not None
         with suppress(TimeoutError):
@@ -58,6 +62,13 @@ class NotificationListener:
                             await self.rang.wait()
                 await asyncio.sleep(DEBOUNCE_SECONDS)
         self.rang.clear()
+        heard, self._payloads = frozenset(self._payloads), set()
+        return heard
+
+    def ring(self, payload: str) -> None:
+        """End the wait."""
+        self._payloads.add(payload)
+        self.rang.set()
 
 
 class _Listener:
@@ -140,13 +151,15 @@ class _Listener:
             self._connection.poll()
         except psycopg2.Error:
             self._drop()
-            rung = set(self.listeners)
-        else:
-            channels = {notice.channel for notice in self._connection.notifies}
-            self._connection.notifies.clear()
-            rung = {listener for listener in self.listeners if listener.channel in channels}
-        for listener in rung:
-            listener.rang.set()
+            for listener in self.listeners:
+                listener.ring("")
+            return
+        notices = self._connection.notifies
+        for listener in self.listeners:
+            for notice in notices:
+                if notice.channel == listener.channel:
+                    listener.ring(notice.payload)
+        notices.clear()
 
     def _unwatch(self) -> None:
         if self._watched_fileno is not None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sat_hook.domain.order import OrderState
-from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.triggers.order_wait import ENDED, GAVE_UP, SATOrderWaitTrigger
+from sat_hook.triggers.order_watch import Wait, is_over
 
-__all__ = ["ENDED", "GAVE_UP", "SATOrderTrigger"]
+__all__ = ["ENDED", "GAVE_UP", "SATOrderTrigger", "is_over"]
 
 
 class SATOrderTrigger(SATOrderWaitTrigger):
     """Fires when the order has ended or was escalated, or when the deadline has passed.
-
-    It queries all due orders of the order's batch, and shares them with other waits for the same batch.
 
     :param request_id: the order; ``batch_id`` is its batch.
     """
@@ -23,23 +21,11 @@ class SATOrderTrigger(SATOrderWaitTrigger):
 
     def __init__(self, *, request_id: str, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.request_id = request_id
-        self._state: OrderState | None = None
+        self.request_id: str = request_id
         self._said: OrderState | None = None
 
-    def left(self, application: ApplicationHook) -> int:
-        order = application.store.load_orders([self.request_id]).get(self.request_id)
-        self._state = None if order is None else order.state
-        return int(self._state is not None and not is_over(self._state))
-
-    def news(self, application: ApplicationHook) -> str | None:
-        del application  # the state was read just now
-        if self._state is None or self._state is self._said:
+    def news(self, wait: Wait) -> str | None:
+        if wait.state is None or wait.state is self._said:
             return None
-        self._said = self._state
-        return f"Order {self.request_id} is {self._state.value}."
-
-
-def is_over(state: OrderState) -> bool:
-    """Whether the wait is over: the order has ended or is escalated."""
-    return state.is_final or state is OrderState.ESCALATED
+        self._said = wait.state
+        return f"Order {self.request_id} is {wait.state.value}."

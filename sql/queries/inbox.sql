@@ -1,10 +1,11 @@
 -- name: receive_callbacks(accounts, request_ids, digests, bodies, signatures, key_fingerprints, content_types, remote_addresses)
--- Keep a group of callbacks and wake their accounts once each, if anything new came. One row per callback, in
--- the order given: true when its bytes came for the first time. `woken` is read so that it is executed.
+-- Keep a group of callbacks and announce the orders of the new ones. One row per callback, in the order given:
+-- true when its bytes came for the first time. `announced` is read so that it is executed.
 WITH stored AS MATERIALIZED (
     SELECT
         c.place,
         c.account,
+        c.request_id,
         sat.receive_callback(
             c.account, c.request_id, c.digest, c.body, c.signature, c.key_fingerprint, c.content_type,
             c.remote_address
@@ -15,11 +16,12 @@ WITH stored AS MATERIALIZED (
     ) WITH ORDINALITY AS c (
         account, request_id, digest, body, signature, key_fingerprint, content_type, remote_address, place
     )
-), woken AS MATERIALIZED (
-    SELECT pg_notify(sat.callback_channel(fresh.account), '')
-    FROM (SELECT DISTINCT account FROM stored WHERE is_new) AS fresh
+), announced AS MATERIALIZED (
+    SELECT pg_notify(sat.callback_channel(fresh.account), named.payload)
+    FROM (SELECT account, array_agg(request_id) AS request_ids FROM stored WHERE is_new GROUP BY account) AS fresh
+    CROSS JOIN LATERAL sat.callback_payloads(fresh.account, fresh.request_ids) AS named (payload)
 )
-SELECT stored.is_new, (SELECT count(*) FROM woken)
+SELECT stored.is_new, (SELECT count(*) FROM announced)
 FROM stored
 ORDER BY stored.place;
 

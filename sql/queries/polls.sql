@@ -22,7 +22,18 @@ WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
   )
 ON CONFLICT (request_id) DO NOTHING;
 
--- name: hasten(batch_id, account, due_at)
+-- name: enroll_batches(batch_ids, account, due_at)!
+-- Put the orders in flight of these batches of an account on the schedule, as `enroll` does.
+INSERT INTO sat.poll_schedule (request_id, account, batch_id, due_at)
+SELECT o.request_id, o.account, o.batch_id, :due_at
+FROM sat.orders AS o
+WHERE o.account = :account
+  AND o.state IN ('submitting', 'pending', 'unknown')
+  AND o.batch_id = ANY (:batch_ids)
+  AND NOT EXISTS (SELECT FROM sat.poll_schedule AS p WHERE p.request_id = o.request_id)
+ON CONFLICT (request_id) DO NOTHING;
+
+-- name: hasten(batch_id, account, batch_ids, due_at)
 -- Callbacks that came for orders of a batch, or of an account, make those orders due at once, and leave the queue.
 WITH called AS (
     DELETE FROM sat.callback_queue
@@ -32,6 +43,7 @@ WITH called AS (
         JOIN sat.orders AS o ON o.request_id = q.request_id AND o.account = q.account
         WHERE (:batch_id::text IS NULL OR o.batch_id = :batch_id)
           AND (:account::text IS NULL OR o.account = :account)
+          AND (:batch_ids::text[] IS NULL OR o.batch_id = ANY (:batch_ids))
           AND o.state NOT IN ('received', 'quoted')
         FOR UPDATE OF q SKIP LOCKED
     )
@@ -62,7 +74,7 @@ WHERE q.account = :account
   AND q.received_at < :before
   AND NOT EXISTS (SELECT FROM sat.orders AS o WHERE o.request_id = q.request_id AND o.account = q.account);
 
--- name: claim_due(batch_id, account, now, lease_until, limit)
+-- name: claim_due(batch_id, account, batch_ids, now, lease_until, limit)
 -- Lease orders that are due.
 UPDATE sat.poll_schedule AS p
 SET due_at = :lease_until, polls = p.polls + 1
@@ -71,6 +83,7 @@ WHERE p.request_id IN (
     FROM sat.poll_schedule AS s
     WHERE (:batch_id::text IS NULL OR s.batch_id = :batch_id)
       AND (:account::text IS NULL OR s.account = :account)
+      AND (:batch_ids::text[] IS NULL OR s.batch_id = ANY (:batch_ids))
       AND s.due_at <= :now
     ORDER BY s.due_at, s.request_id
     LIMIT :limit
@@ -92,9 +105,27 @@ WHERE p.request_id = n.request_id AND p.due_at = :lease_until;
 -- These orders need no more questions, unless a callback came for them since they were claimed.
 DELETE FROM sat.poll_schedule WHERE request_id = ANY (:request_ids) AND due_at = :lease_until;
 
--- name: next_due(batch_id, account)$
+-- name: next_due(batch_id, account, batch_ids)$
 -- When the next question of a batch is due.
 SELECT min(due_at)
 FROM sat.poll_schedule
 WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
-  AND (:account::text IS NULL OR account = :account);
+  AND (:account::text IS NULL OR account = :account)
+  AND (:batch_ids::text[] IS NULL OR batch_id = ANY (:batch_ids));
+
+-- name: accounts_of_batches(batch_ids)
+-- The account of each of these batches.
+SELECT batch_id, account FROM sat.batches WHERE batch_id = ANY (:batch_ids);
+
+-- name: in_flight_of_batches(account, batch_ids)
+-- How many orders of these batches are in flight; batches without any have no row.
+SELECT batch_id, count(*)
+FROM sat.orders
+WHERE account = :account
+  AND state IN ('submitting', 'pending', 'unknown')
+  AND batch_id = ANY (:batch_ids)
+GROUP BY batch_id;
+
+-- name: states_of_orders(account, request_ids)
+-- The state of each of these orders.
+SELECT request_id, state FROM sat.orders WHERE account = :account AND request_id = ANY (:request_ids);

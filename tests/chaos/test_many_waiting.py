@@ -7,8 +7,10 @@ from pathlib import Path
 
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.status_polling import JITTER
+from sat_hook.store.database import SHARED_CONNECTIONS
 from stack.databases import ApplicationDatabase
 from tests.chaos.many_waiting import many_waiting
+from tests.orders import stream_of
 
 ORDERS = 5000
 SECONDS = 7.0
@@ -39,3 +41,11 @@ async def test_five_thousand_waiting_orders_are_asked_about_on_schedule(
     assert measured.most <= most_questions(measured.seconds) + 1
     assert measured.questions <= ORDERS * most_questions(measured.seconds) + 2
     assert len(measured.heard_seconds) == 2
+
+
+async def test_a_callback_wakes_one_wait_of_many(database: ApplicationDatabase, tmp_path: Path) -> None:
+    """Batches and single orders share nine connections at most; only the called order's wait is woken."""
+    with many_waiting(database, tmp_path, 0, batches=60, singles=60) as many:
+        measured = await many.wait(2.0, [1.5])
+    assert measured.connections <= SHARED_CONNECTIONS + 1
+    assert [wait.request_id for wait in measured.woken] == [stream_of(120).key]

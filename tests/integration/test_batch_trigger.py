@@ -177,7 +177,7 @@ async def test_a_key_that_is_added_while_it_waits_ends_the_batch(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SAT signs with a key that the connection does not have yet; a wait of a day must not outlast that."""
-    monkeypatch.setattr("sat_hook.triggers.order_wait.REREAD_SECONDS", 0.5)
+    monkeypatch.setattr("sat_hook.triggers.order_watch.REREAD_SECONDS", 0.5)
     batch_id = await asyncio.to_thread(ready, line, 2)
     await asyncio.to_thread(line.execute, batch_id)
     key_of_sat = (tmp_path / "demo_sat.pem").read_bytes()
@@ -197,7 +197,7 @@ async def test_another_password_of_the_database_is_found_while_it_waits(
     line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old login ends, the connection has a new one: not only a restart of the triggerer may help."""
-    monkeypatch.setattr("sat_hook.triggers.order_wait.TROUBLE_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("sat_hook.triggers.order_watch.TROUBLE_PAUSE_SECONDS", 0.2)
     silent = {"fault": "error", "operations": ["status"], "when": "before", "status": 503, "body": "html"}
     line.server.set_faults({"faults": [silent]})
     batch_id = await asyncio.to_thread(ready, line, 2)
@@ -234,7 +234,7 @@ async def test_another_account_or_sat_in_the_connection_is_not_asked(
     line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
     """The orders are unknown there, which would look like permission to send; the wait keeps what it had."""
-    monkeypatch.setattr("sat_hook.triggers.order_wait.REREAD_SECONDS", 0.2)
+    monkeypatch.setattr("sat_hook.triggers.order_watch.REREAD_SECONDS", 0.2)
     batch_id = await asyncio.to_thread(ready, line, 2)
     line.server.set_faults({"fulfilment": {"min_seconds": 2, "max_seconds": 2.1}})
     await asyncio.to_thread(line.execute, batch_id)

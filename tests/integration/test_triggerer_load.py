@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +19,11 @@ from psycopg2.extensions import cursor as Cursor
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.order import OrderState
-from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.protocol.outcomes import StatusOutcome
+from sat_hook.store.poll_schedule import AwaitedOrders
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from sat_hook.triggers.order import SATOrderTrigger
-from sat_hook.triggers.order_wait import LONGEST_SLEEP_SECONDS
+from sat_hook.triggers.order_watch import LONGEST_SLEEP_SECONDS
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, fired, give_connections
 from tests.integration.pipeline.test_steps import ready
@@ -166,14 +166,14 @@ async def test_an_order_that_was_not_sent_yet_costs_hardly_anything(
     batch_id = await asyncio.to_thread(ready, line, 1)
     [quoted] = line.orders(batch_id).values()
     looks = 0
-    left = SATOrderTrigger.left
+    states = AwaitedOrders.states
 
-    def counted(self: SATOrderTrigger, application: ApplicationHook) -> int:
+    def counted(self: AwaitedOrders, request_ids: Sequence[str]) -> dict[str, OrderState]:
         nonlocal looks
         looks += 1
-        return left(self, application)
+        return states(self, request_ids)
 
-    monkeypatch.setattr(SATOrderTrigger, "left", counted)
+    monkeypatch.setattr(AwaitedOrders, "states", counted)
     seconds = 4.0
     end = await fired(
         SATOrderTrigger(
@@ -181,7 +181,8 @@ async def test_an_order_that_was_not_sent_yet_costs_hardly_anything(
         )
     )
     assert end["end"] == GAVE_UP
-    assert looks <= 2 + seconds / LONGEST_SLEEP_SECONDS
+    # When it joins, after its first pass, and once in each of the longest pauses.
+    assert looks <= 4 + 2 * seconds / LONGEST_SLEEP_SECONDS
 
 
 def multiply(database: ApplicationDatabase, batch_id: str) -> None:

@@ -293,7 +293,7 @@ def test_the_receivers_role_can_do_its_one_act_and_nothing_else(database: Applic
         "SELECT proname FROM pg_proc WHERE pronamespace = 'sat'::regnamespace"
         " AND has_function_privilege(oid, 'EXECUTE') AND prorettype <> 'trigger'::regtype ORDER BY 1",
     )
-    assert executable == [("callback_channel",), ("receive_callback",)]
+    assert executable == [("callback_channel",), ("callback_payloads",), ("receive_callback",)]
     assert rows(
         database.receiver_dsn,
         "SELECT has_schema_privilege('sat', 'CREATE'), has_schema_privilege('public', 'CREATE')",

@@ -97,8 +97,8 @@ role. These roles own nothing, are members of nothing, and have no attribute but
 
 PostgreSQL lets every role do these things, whatever its privileges:
 
-- Run the statements `LISTEN` and `NOTIFY`. A notification has no contents here, so a false one costs one
-  query. Only `sat_receiver` may call the function `pg_notify`.
+- Run the statements `LISTEN` and `NOTIFY`. A notification names a batch and the ids of its called orders,
+  so a false one costs a few queries. Only `sat_receiver` may call the function `pg_notify`.
 - Change its own session: timeouts, `search_path`, `application_name`. A role could undo the timeouts that
   `sat db create-roles` gives it ({", ".join(f"`{name}`" for name in ROLE_SETTINGS)}),
   and then keep its locks. Only a superuser may set `session_replication_role`, which would switch off

@@ -27,4 +27,4 @@ def test_a_still_batch_is_a_line_each_half_hour() -> None:
 
 def is_said(reporting: Reporting, standing: object, second: int) -> bool:
     """Whether a look at ``second`` leads to a line."""
-    return reporting.is_time_to_look(second) and reporting.is_news(standing, second)
+    return reporting.seconds_to_look(second) <= 0 and reporting.is_news(standing, second)
