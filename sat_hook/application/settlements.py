@@ -254,10 +254,11 @@ class Settlements(Service):
 
     def _mapping_for(self, account: str, name: str, content: bytes) -> SettlementMapping:
         """The first of the known mappings that reads a file; the default one with the file's delimiter."""
+        from sat_hook.reconciliation.settlement_choice import kept_mappings
         from sat_hook.reconciliation.settlement_preview import guessed_delimiter, preview_settlement
 
         books = self.keeper.books_without_breaks(account)
-        known = [entry.event.mapping for entry in reversed(list(books.mappings.values()))]
+        known = list(kept_mappings(books).values())
         imported = (item.event.mapping for item in reversed(books.settlements))
         known += [mapping for mapping in imported if not mapping.reads_as_before]
         default = SettlementMapping(delimiter=guessed_delimiter(content))

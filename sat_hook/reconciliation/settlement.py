@@ -118,15 +118,36 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
 
     :raises SettlementRefusedError: it is not such a file, or lacks a column of the mapping.
     """
-    if not content or len(content) > MAXIMUM_FILE_BYTES:
-        raise SettlementRefusedError(
-            f"{name}: found {len(content):,} bytes; expected 1 to {MAXIMUM_FILE_BYTES:,}"
-        )
+    _check_size(content, name)
     if is_workbook(content, name):
         sheet = SheetReading(content, name, mapping)
         return _read(name, mapping, sheet.chunks(), sheet.hint, sheet.notes)
     chunks = csv_chunks(content, name, mapping)
     return _read(name, mapping, chunks, lambda: hint_at_encoding(content, mapping), tuple)
+
+
+def has_columns(content: bytes, name: str, mapping: SettlementMapping) -> bool:
+    """Whether a file has the columns of a mapping, by its header alone."""
+    reader = RowReader(name, mapping)
+    try:
+        _check_size(content, name)
+        is_sheet = is_workbook(content, name)
+        chunks = (
+            SheetReading(content, name, mapping).chunks() if is_sheet else csv_chunks(content, name, mapping)
+        )
+        for chunk in chunks:
+            reader.add(chunk)
+            return True
+    except SettlementRefusedError:
+        return False
+    return False
+
+
+def _check_size(content: bytes, name: str) -> None:
+    if not content or len(content) > MAXIMUM_FILE_BYTES:
+        raise SettlementRefusedError(
+            f"{name}: found {len(content):,} bytes; expected 1 to {MAXIMUM_FILE_BYTES:,}"
+        )
 
 
 def _read(

@@ -27,6 +27,7 @@ from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import ReconciliationError, SettlementRefusedError
 from sat_hook.reconciliation.settlement import Keep, keep_settlement, load_settlement, mapping_from
+from sat_hook.reconciliation.settlement_choice import KnownMappings, kept_mappings
 from sat_hook.reconciliation.settlement_names import (
     day_in_name,
     family_of,
@@ -43,6 +44,8 @@ MAPPING_FILE = "mapping.json"
 FOLDER = "the folder of settlement files"
 LOOKED_INTO_AGAIN = timedelta(days=35)
 """Files of this many days are read every night: size and time may not show that the bytes have changed."""
+EMPTY_FOR = timedelta(hours=6)
+"""A file that is still empty after this time is set aside; before, it may be on its way."""
 MAXIMUM_REASON_CHARACTERS = 400
 SAME_ROWS = 0.5
 """Two files of a day that share at least this part of the smaller one are two downloads of the same orders.
@@ -122,17 +125,18 @@ class Intake:
             return arrivals
         files = [path for path in there if path.name != MAPPING_FILE and not _is_passed_over(path)]
         arrivals.found = len(files)
-        mapping = self._mapping(arrivals, [path for path in there if path.name == MAPPING_FILE])
+        mappings = self._mappings(arrivals, [path for path in there if path.name == MAPPING_FILE])
         # A replacement comes after the file it replaces, and a copy after its original, even in one night.
         for path in sorted(files, key=lambda path: (is_correction(path.name), is_copy(path.name), path.name)):
-            self._one(arrivals, path, mapping)
-        self._clear_what_is_gone({shown(path.name) for path in files}, has_mapping=mapping is not None)
+            self._one(arrivals, path, mappings)
+        self._clear_what_is_gone({shown(path.name) for path in files}, has_mapping=mappings is not None)
         return arrivals
 
-    def _mapping(self, arrivals: Arrivals, described: Sequence[File]) -> SettlementMapping | None:
-        """Return the mapping; None while it cannot be determined."""
+    def _mappings(self, arrivals: Arrivals, described: Sequence[File]) -> KnownMappings | None:
+        """Return the mappings that may read the files; None while that of the folder cannot be read."""
+        kept = kept_mappings(self.keeper.books(self.account))
         try:
-            return mapping_from(described[0].read_bytes() if described else "")
+            return KnownMappings(mapping_from(described[0].read_bytes()) if described else None, kept)
         except SettlementRefusedError as error:
             reason = str(error)
         except Exception as error:
@@ -140,7 +144,7 @@ class Intake:
         self._set_aside(arrivals, MAPPING_FILE, f"{reason}; no new file is taken in meanwhile")
         return None
 
-    def _one(self, arrivals: Arrivals, path: File, mapping: SettlementMapping | None) -> None:
+    def _one(self, arrivals: Arrivals, path: File, mappings: KnownMappings | None) -> None:
         name = shown(path.name)
         day = day_in_name(path.name)
         digest = ""
@@ -164,17 +168,22 @@ class Intake:
             else:
                 content = _whole(path)
             digest = digest_of(content)
-            if mapping is None or digest in books.not_chosen.get(day, ()):
+            if mappings is None or digest in books.not_chosen.get(day, ()):
                 return
             if not is_correction(path.name) and any(
                 item.event.digest == digest and item.event.name != path.name
                 for item in books.settlements
                 if item.event.day == day
             ):
+                _log.info("%s is passed over: another file of %s has the same bytes", name, day)
                 return
+            mapping = mappings.mapping_for(path.name, content)
             self._take_in(arrivals, books, path.name, day, content, mapping, known)
         except _PassedOverError as why:
-            _log.warning("%s is passed over: %s", name, why)
+            if self._came_long_ago(path):
+                self._set_aside(arrivals, name, f"{name}: {why}, and came more than {EMPTY_FOR} ago", day)
+            else:
+                _log.warning("%s is passed over: %s; it may still be on its way", name, why)
         except _NOT_OF_A_FILE:
             raise
         except ReconciliationError as error:
@@ -185,6 +194,10 @@ class Intake:
             # A library may fail at a file with an unexpected error, whose text may quote a cell.
             reason = f"{name}: found {type(error).__name__} when reading it; expected a CSV or XLSX file"
             self._set_aside(arrivals, name, reason, day, digest)
+
+    def _came_long_ago(self, path: File) -> bool:
+        _, changed_at = seen_from_outside(path)
+        return changed_at is not None and self.keeper.clock.now() - changed_at > EMPTY_FOR
 
     def _take_in(
         self,
@@ -333,10 +346,10 @@ def _whole(path: File) -> bytes:
     before, _ = seen_from_outside(path)
     content = path.read_bytes()
     if not content:
-        raise _PassedOverError("it is empty; it may still be on its way")
+        raise _PassedOverError("found no bytes; expected the rows of a day")
     after, _ = seen_from_outside(path)
     if any(size not in (None, len(content)) for size in (before, after)):
-        raise _PassedOverError("its size changes; it is still being written")
+        raise _PassedOverError("found a size that changes; expected a file that is written to its end")
     return content
 
 

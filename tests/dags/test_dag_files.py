@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sat_hook.application import batch_run
+from sat_hook.plugin.airflow_door import LOCKS
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDERS = (CHECKOUT / "dags", CHECKOUT / "examples" / "dags")
@@ -51,8 +52,9 @@ from airflow.dag_processing.dagbag import DagBag
 bags = [DagBag(folder) for folder in sys.argv[1:]]
 errors = {name: text for bag in bags for name, text in bag.import_errors.items()}
 print(json.dumps({"errors": errors, "heavy": sorted({"pandas"} & set(sys.modules)),
-  "dags": {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup, "tasks": [
-      {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries,
+  "dags": {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup,
+      "types": sorted(str(kind.value) for kind in dag.allowed_run_types or ()), "tasks": [
+      {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries, "outlets": len(t.outlets),
        "upstream": sorted(t.upstream_task_ids), "rule": t.trigger_rule.value}
       for t in dag.topological_sort()]} for bag in bags for dag in bag.dags.values()}}))
 """
@@ -99,6 +101,14 @@ def test_everything_has_docs_tags_and_an_owner(bag: dict[str, Any], dag_id: str)
     for task in dag["tasks"]:
         assert task["doc"], task["id"]
         assert task["owner"] not in ("", "airflow"), task["id"]
+
+
+@pytest.mark.parametrize("dag_id", LOCKS)
+def test_a_dag_behind_a_right_has_no_other_way_in(bag: dict[str, Any], dag_id: str) -> None:
+    """Airflow's materialize button names an asset and no DAG, so such a DAG refuses it."""
+    dag = bag["dags"][dag_id]
+    assert "asset_materialization" not in dag["types"]
+    assert dag["types"] or not any(task["outlets"] for task in dag["tasks"])
 
 
 def test_wait_and_results_run_whatever_became_of_the_chunks(bag: dict[str, Any]) -> None:

@@ -369,6 +369,13 @@ def test_airflow_s_own_start_needs_the_right(airflow: Airflow) -> None:
         assert (refused.status_code, "lacks the right submit" in refused.text) == (403, True), refused.text
         assert airflow.request("POST", path, user=None, json=body).status_code == 401
     assert airflow.request("GET", "/api/v2/dags/bulk_disbursement/dagRuns/by-carl").status_code == 404
+    nightly = {"logical_date": None, "dag_run_id": "by-ops"}
+    refused = airflow.request("POST", "/api/v2/dags/nightly_reconciliation/dagRuns", json=nightly)
+    assert (refused.status_code, "lacks the right finance" in refused.text) == (403, True), refused.text
+    entry = {"dag_id": "bulk_disbursement", "dag_run_id": "by-carl", "state": "failed"}
+    actions = {"actions": [{"action": "update", "entities": [entry]}]}
+    refused = airflow.request("PATCH", "/api/v2/dags/deposit_snapshot/dagRuns", user="keeper", json=actions)
+    assert (refused.status_code, "lacks the right" in refused.text) == (403, True), refused.text
     begun = airflow.request(
         "POST", "/api/v2/dags/bulk_disbursement/dagRuns", json={**body, "dag_run_id": "ops"}
     )

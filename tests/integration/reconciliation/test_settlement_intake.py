@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
@@ -16,13 +17,16 @@ import psycopg2
 import pytest
 from airflow.sdk.io.stat import stat_result
 
+from sat_hook.domain.books_events import SettlementMappingSaved
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.decision import Record
+from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.book_commands import choose_file
 from sat_hook.reconciliation.day_close import close_day
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import Break
-from sat_hook.reconciliation.settlement_intake import FOLDER, Arrivals, Intake
+from sat_hook.reconciliation.settlement_intake import EMPTY_FOR, FOLDER, Arrivals, Intake
 from sat_hook.store.database import Database
 from sat_hook.store.errors import SpoolError
 from sat_hook.store.postgres import PostgresEventStore
@@ -144,6 +148,86 @@ def test_a_mapping_that_cannot_be_read_is_one_break(inbox: Inbox) -> None:
     inbox.put("mapping.json", b"{}")
     assert inbox.night() == ()
     assert inbox.counting() == [f"{NAME}.csv"]
+
+
+class Kept:
+    """Files with other titles, and mappings that people keep for them by name."""
+
+    TITLES = "Ref;Nilai;Hasil"
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+
+    def keep(self, name: str, **members: Any) -> None:
+        """A person keeps a mapping."""
+        said = {"request_id": "Ref", "amount_rupiah": "Nilai", "status": "Hasil", "delimiter": ";", **members}
+        event = SettlementMappingSaved(
+            account=self.inbox.day.account, name=name, mapping=SettlementMapping.model_validate(said)
+        )
+        self.inbox.day.keeper.post(event.account, Record(event), BY_TEST)
+
+    def file(self, amount: str = str(PRICE)) -> bytes:
+        """The ordinary day under these titles."""
+        orders = [self.inbox.day.request_id(f"good-{number}") for number in (1, 2, 3)]
+        return "\r\n".join((self.TITLES, *(f"{one};{amount};Success" for one in orders), "")).encode()
+
+
+@pytest.fixture
+def kept(inbox: Inbox) -> Kept:
+    """No mapping is kept yet."""
+    return Kept(inbox)
+
+
+def test_a_mapping_kept_by_name_reads_the_files_of_the_night(inbox: Inbox, kept: Kept) -> None:
+    """No mapping.json is needed. Files that it does not fit are read as before."""
+    inbox.put(f"{NAME}.csv", kept.file())
+    assert [item.name for item in inbox.take_in().aside] == [f"{NAME}.csv"]
+    kept.keep("The bank's export")
+    assert inbox.take_in().imported == 1
+    assert inbox.day.close().close.breaks == ()
+    inbox.put("settlement-2026-11-01.csv", inbox.rows("x"))
+    assert inbox.take_in().imported == 1
+
+
+def test_the_mapping_of_the_folder_comes_first(inbox: Inbox, kept: Kept) -> None:
+    """A kept one is asked only for files without the columns of mapping.json."""
+    kept.keep("no refunds", negative_is_refund=False, refund_words=[])
+    own = {"request_id": "Ref", "amount_rupiah": "Nilai", "status": "Hasil", "delimiter": ";"}
+    inbox.put("mapping.json", json.dumps(own).encode())
+    inbox.put(f"{NAME}.csv", kept.file())
+    inbox.take_in()
+    (counting,) = inbox.day.keeper.books(inbox.day.account).settlements_of(DAY.day)
+    assert counting.event.mapping.negative_is_refund
+    (inbox.folder / "mapping.json").write_bytes(b'{"request_id": "Nomor"}')
+    inbox.put("settlement-2026-11-01.csv", kept.file())
+    assert inbox.take_in().imported == 1
+
+
+def test_two_kept_mappings_that_read_a_file_differently_ask_a_person(inbox: Inbox, kept: Kept) -> None:
+    """52.000 is fifty-two thousand by one and fifty-two by the other: no amount is guessed."""
+    kept.keep("Points between thousands", thousands=".")
+    kept.keep("Points before decimals", decimal=".")
+    inbox.put(f"{NAME}.csv", kept.file("52.000"))
+    (aside,) = inbox.take_in().aside
+    assert "Points before decimals, Points between thousands, which read it differently" in aside.reason
+    assert inbox.counting() == []
+    kept.keep("Points before decimals", thousands=".", footer_rows=0)
+    assert inbox.night() == ()
+    assert inbox.counting() == [f"{NAME}.csv"]
+
+
+def test_a_file_that_stays_empty_is_a_break(inbox: Inbox) -> None:
+    """At first it may be on its way; after hours a person is told, until its rows come."""
+    inbox.put(f"{NAME}.csv", b"")
+    came = inbox.day.clock.now() - EMPTY_FOR
+    for ago, told in ((timedelta(minutes=-1), []), (timedelta(minutes=1), [f"{NAME}.csv"])):
+        moment = (came - ago).timestamp()
+        os.utime(inbox.folder / f"{NAME}.csv", (moment, moment))
+        assert [item.name for item in inbox.take_in().aside] == told
+    (found,) = inbox.day.close().close.breaks
+    assert "found no bytes" in found.what
+    inbox.put(f"{NAME}.csv", inbox.good())
+    assert inbox.night() == ()
 
 
 def test_a_folder_that_cannot_be_listed_is_a_break(inbox: Inbox) -> None:
