@@ -21,13 +21,44 @@ PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/s
 SERVER_SESSIONS = 2
 
 
+class Pooler:
+    """A PgBouncer that can be killed and started again."""
+
+    def __init__(self, folder: Path, port: int, dsn: str) -> None:
+        self.folder = folder
+        self.port = port
+        self._dsn = dsn
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        assert PGBOUNCER is not None
+        as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        command = [PGBOUNCER, *as_user, str(self.folder / "pgbouncer.ini")]
+        with (self.folder / "said").open("ab") as said:
+            self._process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        _wait_for(through(self._dsn, self.port), self.folder / "said")
+
+    def kill(self) -> None:
+        """As ``kill -9`` does; its clients' connections break."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
 @contextmanager
 def pgbouncer(database: ApplicationDatabase, **settings: str) -> Iterator[int]:
     """Its port; the database keeps its name, and the roles their passwords.
 
     :param settings: further lines of its section ``[pgbouncer]``.
     """
-    assert PGBOUNCER is not None
+    with pooler(database, **settings) as made:
+        yield made.port
+
+
+@contextmanager
+def pooler(database: ApplicationDatabase, **settings: str) -> Iterator[Pooler]:
+    """The same, for tests that kill it."""
     server = parse_dsn(database.superuser_dsn)
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="sat-pgbouncer-") as name:
@@ -47,17 +78,12 @@ def pgbouncer(database: ApplicationDatabase, **settings: str) -> Iterator[int]:
         }
         text = f"[databases]\n{database.name} = host={server['host']} port={server['port']}\n[pgbouncer]\n"
         (folder / "pgbouncer.ini").write_text(text + "".join(f"{k} = {v}\n" for k, v in lines.items()))
-        as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        with (folder / "said").open("wb") as said:
-            process = subprocess.Popen(
-                [PGBOUNCER, *as_user, str(folder / "pgbouncer.ini")], stdout=said, stderr=subprocess.STDOUT
-            )
+        made = Pooler(folder, port, database.writer_dsn)
         try:
-            _wait_for(through(database.writer_dsn, port), folder / "said")
-            yield port
+            made.start()
+            yield made
         finally:
-            process.kill()
-            process.wait()
+            made.kill()
 
 
 def through(dsn: str, port: int) -> str:

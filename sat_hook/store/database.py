@@ -177,6 +177,11 @@ class Database:
             connection = pooled or self._connect(self._dsn)
             try:
                 is_read_only = _opened(connection, snapshot, durable)
+                if pooled is None:
+                    _require_settings(connection, _settings(connection, snapshot, durable))
+            except StoreUnavailableError:
+                connection.close()
+                raise
             except psycopg2.Error as error:
                 connection.close()
                 if pooled is None:
@@ -253,6 +258,15 @@ def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
     """
     isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
     connection.set_session(isolation_level=isolation, readonly=True if snapshot else "default")
+    with connection.cursor() as cursor:
+        cursor.execute(_settings_query(_settings(connection, snapshot, durable), is_local=True))
+        row = cursor.fetchone()
+    assert row is not None
+    return bool(row[0]) and not snapshot
+
+
+def _settings(connection: Connection, snapshot: bool, durable: bool) -> dict[str, str]:
+    """The settings of a transaction."""
     idle = IDLE_IN_SNAPSHOT_MILLISECONDS if snapshot else IDLE_IN_TRANSACTION_MILLISECONDS
     settings = {
         "statement_timeout": "0" if snapshot else str(STATEMENT_TIMEOUT_MILLISECONDS),
@@ -264,11 +278,29 @@ def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
     }
     if connection.info.server_version >= 170_000:
         settings["transaction_timeout"] = "0"
+    return settings
+
+
+def _require_settings(connection: Connection, settings: dict[str, str]) -> None:
+    """Check, in a later statement of the transaction, that no pooler lost a setting.
+
+    :raises StoreUnavailableError: naming the setting, what was found and what was expected.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_settings_query(settings, is_local=True))
+        # Units are PostgreSQL's own; setting it again compares without knowing them.
+        made = ", ".join(
+            f"current_setting('{name}'), set_config('{name}', '{value}', true)"
+            for name, value in settings.items()
+        )
+        cursor.execute(f"SELECT {made}")
         row = cursor.fetchone()
     assert row is not None
-    return bool(row[0]) and not snapshot
+    for name, found, expected in zip(settings, row[::2], row[1::2], strict=True):
+        if found != expected:
+            raise StoreUnavailableError(
+                f"a pooler before the application database loses settings: {name} is {found!r}, expected "
+                f"{expected!r}; use transaction or session pooling"
+            )
 
 
 def _settings_query(settings: dict[str, str], *, is_local: bool) -> str:

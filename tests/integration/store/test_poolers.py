@@ -5,24 +5,39 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import psycopg2
 import pytest
+import requests
 
+from sat_hook.domain.order import OrderState
+from sat_hook.protocol.signing import Verifier
 from sat_hook.receiver.inbox import Inbox
+from sat_hook.receiver.settings import ReceiverSettings
+from sat_hook.store import database as database_module
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.triggers.notifications import NotificationListener
+from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
+from tests.integration.pipeline.test_recovery import AT_ONCE, recover_until_ended
+from tests.integration.pipeline.test_steps import ready
+from tests.integration.receiver.serving import serving, settings_for
 from tests.integration.test_notifications import callback
+from tests.integration.web.serving import served as web_served
 from tests.orders import BY_TEST, T0, change_of, received
-from tests.pgbouncer import PGBOUNCER, SERVER_SESSIONS, pgbouncer, through
+from tests.pgbouncer import PGBOUNCER, SERVER_SESSIONS, pgbouncer, pooler, through
+from tests.pipeline import Line, line_of
+from tests.sql import execute
+from tests.web_host import FakeHost, FakeUser
 
 # A developer's machine may lack it; CI installs it.
 pytestmark = pytest.mark.skipif(PGBOUNCER is None and "CI" not in os.environ, reason="no PgBouncer here")
@@ -42,6 +57,12 @@ OF_ADMINISTRATORS = {
     "default_transaction_isolation": "serializable",
     "TimeZone": "Asia/Jakarta",
 }
+ORDERS = 24
+SLOW_SAT: dict[str, object] = {
+    "faults": [{"fault": "delay", "side": "response", "distribution": "fixed", "seconds": 0.05}],
+    "fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1},
+}
+ANA = {"Authorization": "Bearer ana"}
 POOLERS = {
     "that refuses options": {},
     "that forgets them": {
@@ -60,6 +81,11 @@ def port(request: pytest.FixtureRequest, module_database: ApplicationDatabase) -
             )
     with pgbouncer(module_database, **request.param) as found:
         yield found
+
+
+def receiver_of(dsn: str, line: Line) -> ReceiverSettings:
+    """The receiver of the line's SAT server."""
+    return settings_for(dsn, verifiers={"demo": Verifier([line.server.keys.sat_public_pem])})
 
 
 @contextmanager
@@ -146,6 +172,56 @@ async def test_callbacks_are_kept_and_wake(module_database: ApplicationDatabase,
             async with asyncio.timeout(30):
                 await listener.wait(60)
         await asyncio.to_thread(inbox.close)
+
+
+def test_a_whole_batch_is_paid_though_the_pooler_dies_in_the_middle(
+    new_database: Callable[[], ApplicationDatabase], tmp_path: Path
+) -> None:
+    """Tasks, receiver and routes share two server sessions; SAT's ledger has each order once."""
+    database = new_database()
+    with (
+        pooler(database) as dying,
+        line_of(through(database.writer_dsn, dying.port), tmp_path, SLOW_SAT) as line,
+        serving(receiver_of(through(database.receiver_dsn, dying.port), line)) as receiver,
+        web_served(create_app(FakeHost(FakeUser("ana"), store=line.store, folder=tmp_path))) as url,
+    ):
+        line.server.set_callback_url(receiver.url())
+        batch_id = ready(line, ORDERS)
+        line.execution = replace(AT_ONCE, in_flight=4, group_size=4)
+        with ThreadPoolExecutor(1) as worker:
+            sending = worker.submit(line.execute, batch_id)
+            line.server.wait_until(lambda ledger: len(ledger["requests"]) >= ORDERS // 3)
+            dying.kill()
+            with pytest.raises(StoreUnavailableError):
+                sending.result(60)
+        assert requests.get(f"{url}/v1/batches/{batch_id}", headers=ANA, timeout=30).status_code == 503
+        dying.start()
+        line.execute(batch_id)
+        recover_until_ended(line, batch_id)
+        line.finish(batch_id)
+        shown = requests.get(f"{url}/v1/batches/{batch_id}", headers=ANA, timeout=30).json()
+        assert {order.state for order in line.orders(batch_id).values()} == {OrderState.SUCCEEDED}
+        ledger = line.server.ledger()["requests"].values()
+        assert [(entry["posted"] >= 1, entry["charged"]) for entry in ledger] == [(True, 1)] * ORDERS
+        assert shown["batch"]["state"] == "completed"
+        kept = execute(database.superuser_dsn, "SELECT count(*) FROM sat.callback_inbox")
+        assert kept[0][0] > 0
+
+
+def test_a_setting_that_is_lost_stops_with_a_sentence(
+    module_database: ApplicationDatabase, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first transaction of each connection checks what is in force."""
+    lost = "SELECT false"
+    monkeypatch.setattr(database_module, "_settings_query", lambda settings, *, is_local: lost)
+    with (
+        opened(module_database.writer_dsn, port) as database,
+        pytest.raises(
+            StoreUnavailableError, match="loses settings: statement_timeout is '5min', expected '1min'"
+        ),
+        database.transaction(),
+    ):
+        raise AssertionError("a transaction began")
 
 
 def test_statement_pooling_stops_with_a_sentence(module_database: ApplicationDatabase) -> None:
