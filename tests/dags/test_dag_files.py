@@ -1,4 +1,4 @@
-"""The DAG files: they import with nothing at hand, and read like the table of contents of a run."""
+"""The DAG files: they import with nothing at hand, tell what a run does step by step, and run in time."""
 
 from __future__ import annotations
 
@@ -45,32 +45,70 @@ STEPS: dict[str, list[str]] = {
     "example_ship_when_paid": ["paid", "ship"],
 }
 
-# In a process of its own: a DAG file must import without a database, a connection or a variable at hand.
+#: The second of two scheduled runs in a row, in UTC; Jakarta is seven hours ahead.
+SCHEDULED = {
+    "nightly_reconciliation": "2026-11-22T17:30:00+00:00",  # 00:30 WIB
+    "audit_verification": "2026-11-22T19:40:00+00:00",  # 02:40 WIB
+    "alerts_digest": "2026-11-23T01:00:00+00:00",  # 08:00 WIB
+    "product_price_week": "2026-11-30T01:30:00+00:00",  # Monday, 08:30 WIB
+    "deposit_snapshot": "2026-11-21T14:00:00+00:00",  # at full hours, where cut-offs are
+}
+
+# In a process of its own: a DAG file must import without a database, a connection or a variable at hand. A
+# schedule is read as the scheduler reads it, written out and read again, under both forms of Airflow's cron.
 LOOK = """
-import json, sys
+import json, os, sys
+from datetime import UTC
+import pendulum
 from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import DataInterval, TimeRestriction
+
+FORM = "AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS"
+LAST = DataInterval.exact(pendulum.datetime(2026, 11, 21, 12, tz="UTC"))
+ANY = TimeRestriction(earliest=None, latest=None, catchup=True)
+
+def scheduled(dag):
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    if not timetable.can_be_scheduled:
+        return None
+    first = timetable.next_dagrun_info(last_automated_data_interval=LAST, restriction=ANY)
+    run = timetable.next_dagrun_info(last_automated_data_interval=first.data_interval, restriction=ANY)
+    moments = (run.run_after, run.logical_date, run.data_interval.end)
+    return [moment.astimezone(UTC).isoformat() for moment in moments]
+
+os.environ[FORM] = "False"
 bags = [DagBag(folder) for folder in sys.argv[1:]]
 errors = {name: text for bag in bags for name, text in bag.import_errors.items()}
-print(json.dumps({"errors": errors, "heavy": sorted({"pandas"} & set(sys.modules)),
-  "dags": {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup,
-      "types": sorted(str(kind.value) for kind in dag.allowed_run_types or ()), "tasks": [
-      {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries, "outlets": len(t.outlets),
-       "upstream": sorted(t.upstream_task_ids), "rule": t.trigger_rule.value}
-      for t in dag.topological_sort()]} for bag in bags for dag in bag.dags.values()}}))
+heavy = sorted({"pandas"} & set(sys.modules))
+dags = {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup,
+    "types": sorted(str(kind.value) for kind in dag.allowed_run_types or ()), "tasks": [
+    {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries, "outlets": len(t.outlets),
+     "upstream": sorted(t.upstream_task_ids), "rule": t.trigger_rule.value}
+    for t in dag.topological_sort()]} for bag in bags for dag in bag.dags.values()}
+runs = [{dag.dag_id: scheduled(dag) for dag in bags[0].dags.values()}]
+os.environ[FORM] = "True"
+runs.append({dag.dag_id: scheduled(dag) for dag in DagBag(sys.argv[1]).dags.values()})
+print(json.dumps({"errors": errors, "heavy": heavy, "dags": dags, "runs": runs}))
 """
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The folders as Airflow's own DagBag reads it."""
+    """The folders as Airflow's own DagBag reads them in an installation far from Jakarta."""
     home = tmp_path_factory.mktemp("airflow")
     done = subprocess.run(
         [sys.executable, "-c", LOOK, *map(str, FOLDERS)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
-        env={"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PATH": "/usr/bin:/bin"},
+        env={
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DEFAULT_TIMEZONE": "America/New_York",
+            "PATH": "/usr/bin:/bin",
+        },
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -137,3 +175,10 @@ def test_a_night_with_a_failed_step_is_red(bag: dict[str, Any]) -> None:
     assert ends == {"books.done"}
     assert tasks["books.done"]["rule"] == "none_failed"
     assert set(tasks["books.done"]["upstream"]) >= set(tasks) - {"books.done", "accounts"}
+
+
+def test_runs_start_when_the_clock_in_jakarta_says_so(bag: dict[str, Any]) -> None:
+    """Neither the default zone of an installation nor its form of cron moves a run or its dates."""
+    for runs in bag["runs"]:
+        for dag_id, moment in SCHEDULED.items():
+            assert runs[dag_id] == [moment] * 3
