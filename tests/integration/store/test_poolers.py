@@ -217,7 +217,7 @@ def test_a_setting_that_is_lost_stops_with_a_sentence(
     with (
         opened(module_database.writer_dsn, port) as database,
         pytest.raises(
-            StoreUnavailableError, match="loses settings: statement_timeout is '5min', expected '1min'"
+            StoreUnavailableError, match=r"loses settings: statement_timeout is .*, expected '1min'"
         ),
         database.transaction(),
     ):
