@@ -28,6 +28,7 @@ from sat_hook.catalogue.weekly import WeekSummary, read_week
 from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.prices import PricePeriod, PriceSnapshot, RecordedChange, gaps_between
+from sat_hook.presentation.language import Language, Wording
 from sat_hook.store.prices import PriceHistory
 
 READ_AT_ONCE = 1_000
@@ -168,7 +169,9 @@ class PriceRecords(Service):
             since, *rest = _place_of(found[-1])
             after = cast("tuple[int, str]", tuple(rest))
 
-    def chart(self, period: Period, code: str, drawn_as: ChartFormat, person: Person) -> str:
+    def chart(
+        self, period: Period, code: str, drawn_as: ChartFormat, language: Language, person: Person
+    ) -> str:
         """A product's price over time, as a picture or a page without other files.
 
         :raises ProductNotListedError: the product was never listed.
@@ -189,7 +192,8 @@ class PriceRecords(Service):
             raise ListingRefusedError(
                 f"since: found {error}; expected at most {chart.MAXIMUM_PERIODS:,}"
             ) from None
-        return chart.page(picture) if drawn_as is ChartFormat.HTML else chart.svg(picture)
+        draw = chart.page if drawn_as is ChartFormat.HTML else chart.svg
+        return draw(picture, Wording(language))
 
     def week(self, account: str | None, day: date | None, person: Person) -> WeekSummary:
         """The week (Monday to Sunday, WIB) of a day, or the last week that is over.

@@ -1,30 +1,18 @@
-"""Charts as inline SVG, the same on pages and in reports.
+"""Charts as SVG, the same on pages, in reports and in files of their own.
 
 Horizontal waterfalls and stacked bars begin at a zero line and carry their figures; a sparkline is a line of
-daily figures. Colours come from :data:`STYLE`. Put the table of the figures beside each chart, so that no
-meaning is in a colour alone. Charts need no script. The same input gives the same text.
+daily figures; ``step_chart`` shows how long each value held. Put the table of the figures beside each chart,
+so that no meaning is in a colour alone. Charts need no script. The same input gives the same text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from markupsafe import Markup
 
-from sat_hook.presentation.colours import (
-    AMBER,
-    BLUE,
-    BLUES,
-    GREY,
-    RED,
-    SILVER,
-    VIOLET,
-    YELLOW,
-    Colour,
-    themed_properties,
-)
+from sat_hook.presentation.chart_style import Meaning
 from sat_hook.presentation.svg import element, joined, line, rectangle, round_step
 
 Words = Callable[[int], str]
@@ -41,62 +29,9 @@ _LEAST_BAR = 2.0
 """Least width in pixels, so that every non-zero value is visible."""
 _GAP = 2.0
 _LONGEST_LABEL = 31
+LETTER_WIDTH = 7.0
 _TICKS = 4
 _SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_EDGE = 240, 48, 3
-
-
-class Meaning(StrEnum):
-    """The meaning of a colour; the values are CSS classes."""
-
-    TOTAL = "c-total"
-    INCREASE = "c-increase"
-    DECREASE = "c-decrease"
-    ALARM = "c-alarm"
-    SUCCEEDED = "c-succeeded"
-    IN_FLIGHT = "c-in-flight"
-    FAILED = "c-failed"
-    REVERSED = "c-reversed"
-    NOT_SENT = "c-not-sent"
-    AGE_1 = "c-age-1"
-    AGE_2 = "c-age-2"
-    AGE_3 = "c-age-3"
-    AGE_4 = "c-age-4"
-
-
-AGES = (Meaning.AGE_1, Meaning.AGE_2, Meaning.AGE_3, Meaning.AGE_4)
-"""From young to old: one hue, increasingly strong."""
-
-COLOURS: Mapping[str, Colour] = {
-    Meaning.TOTAL: GREY,
-    Meaning.INCREASE: BLUE,
-    Meaning.DECREASE: AMBER,
-    Meaning.ALARM: RED,
-    Meaning.SUCCEEDED: BLUE,
-    Meaning.IN_FLIGHT: YELLOW,
-    Meaning.FAILED: RED,
-    Meaning.REVERSED: VIOLET,
-    Meaning.NOT_SENT: SILVER,
-    **dict(zip(AGES, BLUES, strict=True)),
-}
-
-STYLE = (
-    themed_properties(COLOURS)
-    + ".chart{display:block;width:100%;max-width:54rem;height:auto;min-width:560px}\n"
-    ".chart{font:12px system-ui,sans-serif}\n"
-    ".chart text{fill:var(--ink-2)}\n"
-    ".chart .figure{fill:var(--ink);font-variant-numeric:tabular-nums}\n"
-    # A figure on top of a line stays readable.
-    ".chart .figure{paint-order:stroke;stroke:var(--page);stroke-width:4px}\n"
-    ".chart .strong{font-weight:600;fill:var(--ink)}\n"
-    ".chart .grid{stroke:var(--line);stroke-width:1}\n"
-    ".chart .zero{stroke:var(--ink-2);stroke-width:1}\n"
-    ".chart .link{stroke:var(--ink-2);stroke-width:1;stroke-dasharray:2 2}\n"
-    + "\n".join(f".{name}{{fill:var(--{name});background:var(--{name})}}" for name in Meaning)
-    + "\n.spark{width:100%;height:3rem}\n"
-    ".spark polyline{fill:none;stroke:var(--brand);stroke-width:2;vector-effect:non-scaling-stroke}\n"
-    ".spark circle{fill:var(--brand)}\n"
-)
-"""The style sheet of the charts. It uses the console's tokens for text, lines and surface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +47,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A segment of a stacked bar. ``what`` is its tooltip."""
+    """A segment of a stacked bar. ``what`` is its tooltip; ``figure`` stands on it where there is room."""
 
     size: int
     colour: Meaning
     what: str
+    figure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +74,7 @@ def waterfall(title: str, steps: Sequence[Step], words: Words) -> Markup:
 
     :param words: of an amount, for the axis.
     """
-    scale = _Scale.over([0, *(s.from_rupiah for s in steps), *(s.to_rupiah for s in steps)])
+    scale = Scale.over([0, *(s.from_rupiah for s in steps), *(s.to_rupiah for s in steps)])
     rows = []
     for place, step in enumerate(steps):
         top = _top_of(place)
@@ -159,7 +95,7 @@ def stacked_bars(title: str, bars: Sequence[Bar], words: Words) -> Markup:
 
     :param words: of a size, for the axis.
     """
-    scale = _Scale.over([0, *(bar.size for bar in bars)])
+    scale = Scale.over([0, *(bar.size for bar in bars)])
     rows = []
     for place, bar in enumerate(bars):
         top = _top_of(place)
@@ -170,7 +106,20 @@ def stacked_bars(title: str, bars: Sequence[Bar], words: Words) -> Markup:
             left = max(scale.at(size), right)
             size += part.size
             right = max(scale.at(size), left + _LEAST_BAR + _GAP)
-            drawn.append(_rectangle(left, top, right - left - _GAP, part.colour, part.what))
+            width = right - left - _GAP
+            drawn.append(_rectangle(left, top, width, part.colour, part.what))
+            if len(part.figure) * LETTER_WIDTH < width:
+                drawn.append(
+                    element(
+                        "text",
+                        part.figure,
+                        class_=f"on-{part.colour}",
+                        x=left + width / 2,
+                        y=top + _BAR_HEIGHT / 2,
+                        text_anchor="middle",
+                        dominant_baseline="central",
+                    )
+                )
         rows.append(_row(bar.label, place, joined(drawn), right, bar.figure))
     return _svg(title, len(bars), scale, rows, words)
 
@@ -203,22 +152,32 @@ def sparkline(values: Sequence[int], label: str) -> Markup:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class Scale:
     """From amounts to pixels, with round ticks."""
 
     low: int
     high: int
     step: int
+    first: float
+    length: float
 
     @classmethod
-    def over(cls, amounts: Sequence[int]) -> _Scale:
+    def over(cls, amounts: Sequence[int]) -> Scale:
+        """Over the width of bars."""
         low, high = min(amounts), max(amounts)
         if low == high:
             high = low + 1
-        return cls(low, high, round_step(-(-(high - low) // _TICKS)))
+        return cls(low, high, round_step(-(-(high - low) // _TICKS)), _LABEL_WIDTH, _PLOT)
+
+    @classmethod
+    def around(cls, amounts: Sequence[int], first: float, length: float) -> Scale:
+        """Round ends around the amounts, with room for figures above and below."""
+        low, high = min(amounts), max(amounts)
+        step = round_step(max(1, (high - low) // _TICKS, (abs(high) // 50 if low == high else 0)))
+        return cls((low // step - (low > 0)) * step, (high // step + 1) * step, step, first, length)
 
     def at(self, amount: int) -> float:
-        return _LABEL_WIDTH + _PLOT * (amount - self.low) / (self.high - self.low)
+        return round(self.first + self.length * (amount - self.low) / (self.high - self.low), 1)
 
     @property
     def ticks(self) -> range:
@@ -258,7 +217,7 @@ def _rectangle(left: float, top: float, width: float, colour: Meaning, what: str
     return rectangle(colour.value, left, top, width, _BAR_HEIGHT, what, rx="1.5")
 
 
-def _svg(title: str, rows: int, scale: _Scale, drawn: Sequence[Markup], words: Words) -> Markup:
+def _svg(title: str, rows: int, scale: Scale, drawn: Sequence[Markup], words: Words) -> Markup:
     bottom = _TOP + rows * _ROW_HEIGHT
     axis = []
     for tick in scale.ticks:

@@ -40,6 +40,20 @@ PAGE: Mapping[str, Colour] = {
 """The background and text colours of every page and chart."""
 
 
+def ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever is easier to read on a colour (WCAG's contrast)."""
+    return Colour(*(_ink_on(form) for form in colour))
+
+
+def _ink_on(form: str) -> str:
+    shares = (int(form[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (
+        share / 12.92 if share <= 0.04 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
+    )
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
 def themed_properties(colours: Mapping[str, Colour]) -> str:
     """CSS that defines ``--name`` for each colour, on pages whose readers choose a theme (``data-theme``).
 

@@ -98,6 +98,13 @@ class Wording:
         share = Decimal(part) * 100 / Decimal(whole)
         return f"{format_decimal(share, '#,##0.00', locale=self.language.value)}%".replace("-", "−")
 
+    def change(self, before: int | None, after: int | None) -> str:
+        """The change of an amount: ``+2,4%``; a dash when there is none, or no percentage."""
+        if not before or before < 0 or not after or before == after:
+            return "–"
+        share = Decimal(after - before) * 100 / Decimal(before)
+        return f"{format_decimal(share, '+#,##0.0;−#,##0.0', locale=self.language.value)}%"
+
     def time(self, moment: datetime | None) -> str:
         """A day and time: ``30 Nov 2026 14:05 WIB``; empty for None."""
         if moment is None:

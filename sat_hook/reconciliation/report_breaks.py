@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from sat_hook.domain.breaks import BreakCategory
 from sat_hook.domain.order_state import OrderState
-from sat_hook.presentation.charts import AGES, Bar, Part, stacked_bars
+from sat_hook.presentation.chart_style import AGES, Meaning
+from sat_hook.presentation.charts import Bar, Part, stacked_bars
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation import report_words
@@ -97,15 +98,16 @@ class BreakSections(SectionMaker):
             number = sum(item.breaks for item in items)
             if not number:
                 continue
-            parts = tuple(
-                Part(item.breaks, colour, f"{self.say(report_words.BANDS[item.band])}: {item.breaks}")
-                for colour, item in zip(AGES, items, strict=True)
-            )
+            parts = tuple(self._ageing_part(item, colour) for colour, item in zip(AGES, items, strict=True))
             gross = self.wording.short_rupiah(sum(item.gross_rupiah for item in items))
             name = self.say(report_words.CATEGORIES[category])
             bars.append(Bar(name, parts, f"{self.wording.number(number)} · {gross}"))
         title = self.say(_("Number of breaks carried on, by category and age"))
         return stacked_bars(title, bars, self.wording.short_number)
+
+    def _ageing_part(self, item: Aged, colour: Meaning) -> Part:
+        figure = self.wording.number(item.breaks)
+        return Part(item.breaks, colour, f"{self.say(report_words.BANDS[item.band])}: {figure}", figure)
 
     def largest_breaks(self) -> Section | None:
         found = sorted(self.figures.breaks, key=lambda item: (item.state.is_final, -abs(item.amount_rupiah)))

@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from sat_hook.domain.breaks import MatchKind
 from sat_hook.domain.order import OrderState
-from sat_hook.presentation.charts import Meaning, Step, waterfall
+from sat_hook.presentation.chart_style import Meaning
+from sat_hook.presentation.charts import Step, waterfall
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.model import SaldoEquation, WaterfallLine

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from sat_hook.domain.order import OrderState
-from sat_hook.presentation.charts import Bar, Meaning, Part, stacked_bars
+from sat_hook.presentation.chart_style import Meaning
+from sat_hook.presentation.charts import Bar, Part, stacked_bars
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.figures import OrderLine, by_product_and_state, by_state
@@ -117,7 +118,8 @@ class OrderSections(SectionMaker):
         for colour, name, _states in _GROUPS:
             alike = [line for line in lines if GROUP_OF[line.state] is colour]
             price = _sum(alike, "charged_rupiah")
-            parts.append(Part(price, colour, f"{self.say(name)}: {self.wording.rupiah(price)}"))
+            what = f"{self.say(name)}: {self.wording.rupiah(price)}"
+            parts.append(Part(price, colour, what, self.wording.short_rupiah(price)))
         total = self.wording.short_rupiah(_sum(lines, "charged_rupiah"))
         orders = self.wording.count("%(num)s order", "%(num)s orders", sum(line.orders for line in lines))
         return Bar(label, tuple(parts), f"{total} · {orders}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from sat_hook.domain.people import user_named
-from sat_hook.presentation.charts import Meaning
+from sat_hook.presentation.chart_style import Meaning
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation.day_figures import DayFigures

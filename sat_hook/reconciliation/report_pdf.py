@@ -17,7 +17,9 @@ from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace, TTFFont
 
 from sat_hook.domain.books_events import DayCertified, DayClosed, DayPrepared
-from sat_hook.presentation.charts import COLOURS, WIDTH
+from sat_hook.presentation.chart_style import COLOURS
+from sat_hook.presentation.charts import WIDTH
+from sat_hook.presentation.colours import ink_on
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation.day_figures import DayFigures
@@ -239,7 +241,7 @@ def _draw(paper: _Paper, chart: Chart) -> None:
         elif kind == "text":
             is_strong = "strong" in at.get("class", "")
             paper.set_font(_FONT, "B" if is_strong else "", 12 * scale * _POINTS_A_MILLIMETRE)
-            paper.set_text_color(*(_INK if "figure" in at.get("class", "") or is_strong else _INK_2))
+            paper.set_text_color(*_ink_of(at.get("class", "")))
             text = paper.shown(shape.text or "")
             wide = paper.get_string_width(text)
             shift = {"end": wide, "middle": wide / 2}.get(at.get("text-anchor", ""), 0)
@@ -247,6 +249,13 @@ def _draw(paper: _Paper, chart: Chart) -> None:
             paper.text(left + float(at["x"]) * scale - shift, top + float(at["y"]) * scale + down, text)
     paper.set_y(top + height * scale + 1)
     _write_legend(paper, chart)
+
+
+def _ink_of(class_: str) -> tuple[int, int, int]:
+    """The colour of a text of a chart."""
+    if class_.startswith("on-"):
+        return _rgb(ink_on(COLOURS[class_.removeprefix("on-")]).light)
+    return _INK if {"figure", "strong"} & set(class_.split()) else _INK_2
 
 
 def _write_legend(paper: _Paper, chart: Chart) -> None:

@@ -29,6 +29,13 @@ def test_breaks_are_readable_everywhere(office: Office, page: Page, books: Offic
     """The list, one break, and the page of a decision; in both languages, light and dark, on a phone."""
     office.log_in(page, "fina")
     read_everywhere(page, office.address("/breaks"), name="breaks")
+    page.command("Emulation.setEmulatedMedia", media="print")
+    printed = page.evaluate(
+        "['main td a', 'input[data-row]', 'form button'].map(one => document.querySelector(one))"
+        ".map(one => one.checkVisibility())"
+    )
+    page.command("Emulation.setEmulatedMedia", media="")
+    assert printed == [True, False, False], "the rows are printed, what decides about them is not"
     for break_id in standing(books):
         page.open(office.address(f"/breaks/{break_id}"))
     read_everywhere(page, office.address(f"/breaks/{next(iter(standing(books)))}"), name="break")

@@ -51,8 +51,8 @@ def test_what_changed_is_found_and_downloaded(office: Office, page: Page, tmp_pa
     page.click("a[download]", "CSV")
     assert "50k-simpati" in downloaded(tmp_path, ".csv").read_text("utf-8-sig")
     page.click("td a")
-    page.wait_for("!!document.querySelector('svg.price')", "the picture of the price")
-    assert "Rp" in str(page.evaluate("document.querySelector('svg.price').getAttribute('aria-label')"))
+    page.wait_for("!!document.querySelector('main svg.chart')", "the picture of the price")
+    assert "Rp" in str(page.evaluate("document.querySelector('main svg.chart').getAttribute('aria-label')"))
 
 
 def test_a_user_chooses_and_acknowledges(office: Office, page: Page) -> None:

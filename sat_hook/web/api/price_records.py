@@ -16,6 +16,7 @@ from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
 from sat_hook.domain.prices import ChangeKind, PriceSnapshot, RecordedChange, SnapshotOutcome
+from sat_hook.presentation.language import Language
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page
 from sat_hook.web.api.products import Listing, Price
@@ -177,9 +178,10 @@ def draw_prices(
     records: PriceRecordsDep,
     period: _Period,
     file_format: Annotated[ChartFormat, Query(alias="format")] = ChartFormat.SVG,
+    language: Language = Language.ENGLISH,
 ) -> Response:
     """Draw a product's price over time, as a file without other files."""
-    drawn = records.chart(period, code, file_format, person)
+    drawn = records.chart(period, code, file_format, language, person)
     headers = as_download(f"records.{file_format.value}")
     return Response(drawn, headers=headers, media_type=file_format.media_type)
 

@@ -19,10 +19,9 @@ from sat_hook.application.prices import (
 )
 from sat_hook.catalogue import chart
 from sat_hook.catalogue.errors import TooManyPeriodsError
-from sat_hook.catalogue.margin import percent_of
 from sat_hook.catalogue.weekly import Week
-from sat_hook.domain.business_day import WIB, business_day, midnight
-from sat_hook.domain.prices import ChangeKind, ProductChange, percent_text
+from sat_hook.domain.business_day import business_day, midnight
+from sat_hook.domain.prices import ChangeKind, ProductChange
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.store.prices import DayMargin
 from sat_hook.web.console.language import Wording
@@ -36,8 +35,6 @@ router = APIRouter(prefix="/prices")
 
 USUAL_DAYS = 7
 CHART_DAYS = 90
-MAXIMUM_READ = 20
-"""Most prices of a picture that are read to people who do not see it; the table has all."""
 
 _Text = Annotated[str, Query(max_length=128)]
 _Percent = Annotated[str, Query(pattern="^([1-9][0-9]{0,3})?$")]
@@ -186,7 +183,6 @@ def week(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep, of: DayQuery 
         summary=summary,
         before=None if summary is None else summary.week.monday - timedelta(days=7),
         after=_week_after(summary.week) if summary is not None else None,
-        percent=percent_text,
         statuses=STATUSES,
     )
 
@@ -200,7 +196,6 @@ def margin(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response
         choice=choice,
         rows=rows,
         products=_totals(rows),
-        percent=percent_of,
     )
 
 
@@ -230,50 +225,19 @@ def picture_of(history: ProductHistory, site: Site) -> Markup | None:
     """A product's price over the period; None when it was never listed by then."""
     if not history.shown:
         return None
+    # Nothing is known before the first price list: the picture begins there.
+    since = max(history.since, min(history.periods[0].since, *history.moments[:1]))
     try:
         drawn = chart.PriceChart(
             account=history.account,
             periods=[one for one in history.periods if one.since < history.until],
             moments=history.moments,
-            since=history.since,
+            since=since,
             until=history.until,
         )
     except TooManyPeriodsError:
         return None
-    return chart.drawing(drawn, _words_of(site.wording))
-
-
-def _words_of(wording: Wording) -> chart.ChartWords:
-    def tick(moment: datetime, step: timedelta) -> str:
-        if step < timedelta(days=1):
-            return f"{moment.astimezone(WIB):%H:%M}"
-        return wording.day(business_day(moment))
-
-    return chart.ChartWords(
-        price=lambda price: wording.text(_("no price")) if price is None else wording.rupiah(price),
-        tick=tick,
-        band=lambda what, start, end: f"{what}: {wording.time(start)} – {wording.time(end)}",
-        listing=lambda what, since, until: (
-            f"{what}: {wording.time(since)} – {wording.time(until) or wording.text(_('now'))}"
-        ),
-        summary=lambda drawn: _summary_of(drawn, wording),
-        statuses={
-            "s1": wording.text(_("for sale")),
-            "s2": wording.text(_("not for sale")),
-            "s3": wording.text(_("not for sale now")),
-            "s0": wording.text(_("unknown status")),
-        },
-        not_listed=wording.text(_("not listed")),
-        unknown=wording.text(_("no price list is known")),
-        zone="WIB",
-        heading=False,
-    )
-
-
-def _summary_of(drawn: chart.PriceChart, wording: Wording) -> str:
-    """The product, and the prices of the period from the oldest to the newest."""
-    prices = ", ".join(map(wording.rupiah, drawn.prices_rupiah[-MAXIMUM_READ:]))
-    return f"{drawn.periods[-1].product.code}: {prices or wording.text(_('no price'))}"
+    return chart.drawing(drawn, site.wording)
 
 
 def _lines_of(change: ProductChange, wording: Wording) -> Iterator[tuple[str, str, str, str]]:
@@ -281,7 +245,7 @@ def _lines_of(change: ProductChange, wording: Wording) -> Iterator[tuple[str, st
     for name in change.attributes or ("price_rupiah",):
         values = [None if one is None else getattr(one, name) for one in (change.before, change.after)]
         texts = [_value_text(name, value, wording) for value in values]
-        moved = percent_text(*values) if name == "price_rupiah" and None not in values else ""
+        moved = wording.change(*values) if name == "price_rupiah" else ""
         yield wording.text(ATTRIBUTES[name]), texts[0], texts[1], moved if change.attributes else ""
 
 

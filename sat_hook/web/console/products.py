@@ -10,8 +10,7 @@ from fastapi.responses import Response
 
 from sat_hook.application.prices import MAXIMUM_DAYS
 from sat_hook.domain.business_day import business_day, midnight
-from sat_hook.domain.prices import percent_text
-from sat_hook.web.console.prices import CHART_DAYS, picture_of
+from sat_hook.web.console.prices import CHART_DAYS, STATUSES, picture_of
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import AccountPath, ListingsDep, PricesDep
 
@@ -58,5 +57,5 @@ def product(
         picture=picture_of(history, site),
         days=days,
         choices=(7, 30, CHART_DAYS, MAXIMUM_DAYS),
-        percent=percent_text,
+        statuses=STATUSES,
     )

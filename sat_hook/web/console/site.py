@@ -27,7 +27,8 @@ from starlette.types import Scope
 from sat_hook.application.errors import RightMissingError
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.presentation import charts
+from sat_hook.presentation import chart_style
+from sat_hook.presentation.charts import sparkline
 from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
@@ -178,7 +179,7 @@ class OwnFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path != CHART_STYLE:
             return await super().get_response(path, scope)
-        return _kept(Response(charts.STYLE, media_type="text/css"), scope)
+        return _kept(Response(chart_style.STYLE, media_type="text/css"), scope)
 
     def file_response(
         self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200
@@ -285,7 +286,7 @@ def _environment(language: Language) -> jinja2.Environment:
             "ngettext": wording.count,
             "language": language.value,
             "htmx": HTMX,
-            "sparkline": charts.sparkline,
+            "sparkline": sparkline,
             "version": _version(),
         }
     )
@@ -293,6 +294,8 @@ def _environment(language: Language) -> jinja2.Environment:
         {
             "rupiah": wording.rupiah,
             "number": wording.number,
+            "percent": wording.percent,
+            "change": wording.change,
             "wib": wording.time,
             "clock": wording.clock,
             "day": wording.day,
@@ -308,7 +311,7 @@ def _environment(language: Language) -> jinja2.Environment:
 @cache
 def _version() -> str:
     """Changes with the content of the console's own files, so that browsers fetch a new one."""
-    digest = hashlib.sha256(charts.STYLE.encode())
+    digest = hashlib.sha256(chart_style.STYLE.encode())
     for name in ("console.css", "console.js"):
         digest.update(files(__package__).joinpath("static", name).read_bytes())
     return digest.hexdigest()[:12]

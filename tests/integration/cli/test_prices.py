@@ -172,10 +172,12 @@ def test_a_chart_is_drawn(sat: Run, tmp_path: Path) -> None:
     """As a picture and as a page."""
     assert sat("chart", "50k-simpati", "p.svg", "--since", "1d").code == 0
     root = ElementTree.fromstring((tmp_path / "p.svg").read_text("utf-8"))
-    assert "now Rp54,500" in root.get("aria-label", "")
+    label = root.get("aria-label", "")
+    assert label.startswith("50k-simpati: ")
+    assert label.endswith("Rp\u00a054,500")
     assert sat("chart", "product-07", "p.html", "--since", "1d").code == 0
     text = (tmp_path / "p.html").read_text("utf-8")
-    assert "not listed from 2 Nov 2026 12:00 to 2 Nov 2026 14:00 WIB (2 h)" in text
+    assert "not listed: 2 Nov 2026 12:00\u00a0WIB – 2 Nov 2026 14:00\u00a0WIB" in text
 
 
 def test_a_week_is_summed_up(sat: Run, tmp_path: Path) -> None:

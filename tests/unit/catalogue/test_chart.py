@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.catalogue import chart as drawn
-from sat_hook.catalogue.chart import PriceChart, page, svg
+from sat_hook.catalogue.chart import PriceChart, drawing, page, svg
 from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.domain.prices import PricePeriod, gaps_between
+from sat_hook.presentation.chart_style import DASHES
+from sat_hook.presentation.charts import WIDTH
+from sat_hook.presentation.language import Language, Wording
+from sat_hook.presentation.step_chart import HEIGHT
 from tests.orders import T0
 from tests.price_lists import product
 
+ENGLISH = Wording(Language.ENGLISH)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -39,7 +44,7 @@ def chart_of(*periods: PricePeriod, hours: int = 100, moments: list[datetime] | 
 
 def parsed(chart: PriceChart) -> ElementTree.Element:
     """The picture as a browser reads it."""
-    return ElementTree.fromstring(svg(chart))
+    return ElementTree.fromstring(drawing(chart, ENGLISH))
 
 
 def of_class(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
@@ -48,7 +53,7 @@ def of_class(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
         element
         for element in root.iter()
         if name in element.get("class", "").split()
-        and " 71H" not in element.get("d", "")
+        and element.get("y1") not in ("13", "31")
         and element.get("height") != "14"
     ]
 
@@ -63,16 +68,16 @@ def test_a_life_is_drawn_as_it_was() -> None:
             period(26_500, 80, None, status=99),
         )
     )
-    assert [len(of_class(root, kind)) for kind in ("s1", "s3", "s2", "s0", "gone")] == [1, 1, 1, 1, 1]
+    assert [len(of_class(root, kind)) for kind in (*DASHES, "c-absent")] == [1, 1, 1, 1, 1]
     assert len(of_class(root, "step")) == 2, "uprights join periods that touch"
     words = " ".join(element.text or "" for element in root.iter(f"{SVG}text"))
     for shown in (
-        "XL <25> & more",
-        "active",
-        "temporarily inactive",
+        "for sale",
+        "not for sale",
+        "not for sale now",
         "unknown status",
         "not listed",
-        "Rp26,500",
+        "Rp\u00a026,500",
     ):
         assert shown in words
     assert "no price list is known" not in words
@@ -82,16 +87,19 @@ def test_what_nobody_knows_is_drawn_as_such() -> None:
     """Before the first list, and between two that are too far apart."""
     read = [hour(number) for number in range(100) if number < 10 or 50 < number < 90]
     root = parsed(chart_of(period(25_000, 5, None), moments=read))
-    spans = [title.text for band in of_class(root, "blind") for title in band]
+    spans = [title.text for band in of_class(root, "c-blind") for title in band]
     assert len(spans) == 3
     assert all("no price list is known" in (text or "") for text in spans)
-    assert "(5 h)" in (spans[0] or "")
-    assert "(1 d 18 h)" in (spans[1] or "")
+    assert [text.partition(": ")[2] for text in map(str, spans[:2])] == [
+        f"{ENGLISH.time(hour(begin))} – {ENGLISH.time(hour(end))}" for begin, end in ((0, 5), (9, 51))
+    ]
 
 
 def test_it_stands_by_itself() -> None:
     """No script, no address but SVG's own name, nothing that is loaded."""
-    text = page(chart_of(period(25_000, 0, 50), period(None, 50, 60), period(0, 60, None)))
+    chart = chart_of(period(25_000, 0, 50), period(None, 50, 60), period(0, 60, None))
+    text = svg(chart, ENGLISH) + page(chart, ENGLISH)
+    ElementTree.fromstring(svg(chart, ENGLISH))
     assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"<script|<link|<img|@import|href=", text)
     assert "XL &lt;25&gt; &amp; more" in text
@@ -102,7 +110,8 @@ def test_it_stands_by_itself() -> None:
 def test_the_same_input_gives_the_same_picture() -> None:
     """Byte for byte."""
     one = chart_of(period(25_000, 0, None))
-    assert svg(one) == svg(chart_of(period(25_000, 0, None)))
+    assert svg(one, ENGLISH) == svg(chart_of(period(25_000, 0, None)), ENGLISH)
+    assert "dijual" in page(one, Wording(Language.INDONESIAN))
 
 
 @settings(deadline=None, max_examples=60)
@@ -134,9 +143,9 @@ def test_whatever_happened_can_be_drawn(
     root = parsed(chart_of(*periods, hours=hours))
     for element in root.iter():
         for name in ("x", "x1", "x2", "cx"):
-            assert 0 <= float(element.get(name, 0)) <= drawn.WIDTH
+            assert 0 <= float(element.get(name, 0)) <= WIDTH
         for name in ("y", "y1", "y2", "cy"):
-            assert 0 <= float(element.get(name, 0)) <= drawn.HEIGHT
+            assert 0 <= float(element.get(name, 0)) <= HEIGHT
 
 
 def test_what_cannot_be_drawn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

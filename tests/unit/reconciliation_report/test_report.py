@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from sat_hook.domain.order import OrderState
-from sat_hook.presentation.charts import COLOURS, STYLE, Bar, Meaning, Part, Step, stacked_bars, waterfall
+from sat_hook.presentation.chart_style import COLOURS, STYLE, Meaning
+from sat_hook.presentation.charts import Bar, Part, Step, stacked_bars, waterfall
+from sat_hook.presentation.colours import ink_on
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.reconciliation.breaks_file import write_orders
 from sat_hook.reconciliation.day_figures import (
@@ -260,6 +262,18 @@ def test_a_waterfall_ends_where_the_next_step_begins() -> None:
     assert bars[2][0] == pytest.approx(bars[1][0], abs=0.1)
     assert bars[2][0] + bars[2][1] == pytest.approx(zero, abs=0.1)
     assert bars[1][1] / bars[0][1] == pytest.approx(1.5, abs=0.01)
+
+
+def test_a_figure_stands_on_its_bar() -> None:
+    """Where there is room, in black or white: no meaning is in a colour alone."""
+    bar = Bar("b", (Part(90, Meaning.AGE_1, "", "90"), Part(1, Meaning.AGE_4, "", "1")), "91")
+    chart = ElementTree.fromstring(stacked_bars("t", [bar], str))
+    inside = [text for text in chart.iter(f"{SVG}text") if text.get("class", "").startswith("on-")]
+    assert [(text.text, text.get("class")) for text in inside] == [("90", "on-c-age-1")]
+    assert (ink_on(COLOURS["c-age-1"]), ink_on(COLOURS["c-age-4"])) == (
+        ("#000000", "#ffffff"),
+        ("#ffffff", "#000000"),
+    )
 
 
 def test_what_is_not_nothing_is_seen() -> None:

@@ -28,8 +28,10 @@ from sat_hook.web.console.language import Language, Wording, catalogs_of
 CONSOLE = Path(str(files("sat_hook.web.console")))
 REPORTS = Path(str(files("sat_hook.reconciliation")))
 AUDIT = Path(str(files("sat_hook.audit")))
+CATALOGUE = Path(str(files("sat_hook.catalogue")))
 TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
 COVER = AUDIT / "templates" / "cover.html.jinja"
+PRICE = CATALOGUE / "templates" / "price.html.jinja"
 # The modules of reports; in others `text` and `count` are no translations.
 REPORT_MODULES = ("report_*.py", "workbook.py", "sheets.py", "*_sheet.py", "*_sheets.py", "breaks_file.py")
 PYTHON = sorted(
@@ -37,6 +39,7 @@ PYTHON = sorted(
         *CONSOLE.glob("*.py"),
         *(path for pattern in REPORT_MODULES for path in REPORTS.glob(pattern)),
         AUDIT / "cover.py",
+        CATALOGUE / "chart.py",
     }
 )
 # Without this Babel passes over a template that it cannot read, and every text in it.
@@ -71,7 +74,10 @@ def translated_texts() -> dict[str, list[tuple[str, tuple[str, ...]]]]:
 
 def test_every_text_is_there_in_indonesian() -> None:
     """None is missing, none is empty, and none that no page uses is kept."""
-    used, translated = used_texts(*TEMPLATES, COVER, *PYTHON), translated_texts()
+    used, translated = (
+        used_texts(*TEMPLATES, COVER, PRICE, *PYTHON),
+        translated_texts(),
+    )
     assert {text: path for text, path in used.items() if text not in translated} == {}
     assert [text for text, forms in translated.items() if not all(all(one[1]) for one in forms)] == []
     assert sorted(set(translated) - set(used)) == []
