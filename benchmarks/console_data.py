@@ -15,7 +15,8 @@ import psycopg2
 
 from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.batch import BATCH_DECIDER, Batch
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_decisions import BATCH_DECIDER
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of

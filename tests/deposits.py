@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sat_hook.domain import batch_events, order_events
-from sat_hook.domain.batch import BATCH_DECIDER, Batch
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_decisions import BATCH_DECIDER
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of

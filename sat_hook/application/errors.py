@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.domain.errors import StepError
-from sat_hook.pipeline.errors import StoppedError, SubmissionRefusedError
+from sat_hook.pipeline.errors import CodedRefusalError, StoppedError, SubmissionRefusedError
 from sat_hook.reconciliation.errors import BooksRefusedError
 
 if TYPE_CHECKING:
@@ -49,17 +49,8 @@ class DraftNotFoundError(LookupError):
     """The person has no draft of this id."""
 
 
-class DraftRefusedError(SubmissionRefusedError):
-    """An upload, or a change of a draft, is refused.
-
-    :ivar code: a short name for the problem.
-    :ivar facts: where it is, what was found and expected, by name: for pages in any language.
-    """
-
-    def __init__(self, code: str, message: str, **facts: int | str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.facts = facts
+class DraftRefusedError(CodedRefusalError, SubmissionRefusedError):
+    """An upload, or a change of a draft, is refused."""
 
 
 class EventNotFoundError(LookupError):

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from sat_hook.audit.errors import RebuildRefusedError
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.domain.account import AccountStanding, fold_account
-from sat_hook.domain.batch import BATCH_DECIDER, Batch
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_decisions import BATCH_DECIDER
 from sat_hook.domain.console_users import fold_user
 from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind

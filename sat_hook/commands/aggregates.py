@@ -8,8 +8,9 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from sat_hook.domain.account import AccountCommand, AccountStanding, account_decider
-from sat_hook.domain.batch import BATCH_DECIDER, Batch
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import BatchCommand
+from sat_hook.domain.batch_decisions import BATCH_DECIDER
 from sat_hook.domain.books import fold_books
 from sat_hook.domain.books_commands import BooksCommand
 from sat_hook.domain.books_decisions import AccountLedger, books_decider

@@ -1,4 +1,4 @@
-"""The commands of a batch. :func:`~sat_hook.domain.batch.decide_batch` decides them.
+"""The commands of a batch. :func:`~sat_hook.domain.batch_decisions.decide_batch` decides them.
 
 Most steps only :class:`~sat_hook.domain.decision.Record` what they found: rows, verdicts, the balance,
 prices, guards, funds, chunks, results, deliveries, and approvals that do not count.

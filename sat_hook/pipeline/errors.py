@@ -82,14 +82,18 @@ class SubmissionRefusedError(ValueError):
     """The submitted file cannot become a batch. The text names the file, what was found and expected."""
 
 
-class OrderFileError(ValueError):
-    """The whole file cannot be read as orders.
+class CodedRefusalError(ValueError):
+    """Base of the refusals that pages tell in any language.
 
     :ivar code: a short name for the problem.
-    :ivar facts: where it is, what was found and expected, by name: for pages in any language.
+    :ivar facts: where it is, what was found and expected, by name.
     """
 
     def __init__(self, code: str, message: str, **facts: int | str) -> None:
         super().__init__(message)
         self.code = code
         self.facts = facts
+
+
+class OrderFileError(CodedRefusalError):
+    """The whole file cannot be read as orders."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from difflib import get_close_matches
 from typing import BinaryIO, Protocol
 
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.presentation.hints import did_you_mean
 from sat_hook.reconciliation.errors import MissingColumnsError, SettlementRefusedError
 from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks, hint_at_encoding
 from sat_hook.reconciliation.settlement_format import is_workbook
@@ -176,9 +176,8 @@ def _said_of(error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             known = tuple(SettlementMapping.model_fields)
-            near = get_close_matches(place, known, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            return f"{place}: found a member that no mapping has; expected one of {', '.join(known)}{meant}"
+            found = f"found a member that no mapping has{did_you_mean(place, known)}"
+            return f"{place}: {found}; expected one of {', '.join(known)}"
         case "json_invalid":
             return f"found {error['msg']}; expected a JSON object"
         case "value_error" if not place:

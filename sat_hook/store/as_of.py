@@ -10,7 +10,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from sat_hook.domain.batch import BATCH_DECIDER, Batch
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_decisions import BATCH_DECIDER
 from sat_hook.domain.batch_events import BatchReceived
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.grouping import grouped

@@ -65,10 +65,6 @@ ON CONFLICT (account, name) DO UPDATE
 SET fingerprint = EXCLUDED.fingerprint, columns = EXCLUDED.columns, saved_by = EXCLUDED.saved_by,
     saved_at = now();
 
--- name: count_mappings(account)$
--- How many mappings an account has.
-SELECT count(*) FROM sat.order_column_mappings WHERE account = :account;
-
 -- name: mappings_of(account)
 -- The mappings of an account, by name.
 SELECT name, fingerprint, columns, saved_by, saved_at

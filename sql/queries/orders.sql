@@ -44,10 +44,6 @@ SELECT document::text FROM sat.orders WHERE request_id = :reference OR order_id 
 -- The signed text that ended an order.
 SELECT digest, body FROM sat.status_evidence WHERE digest = ANY (:digests);
 
--- name: orders_in_document_order()
--- Every order's projection, for comparing with a rebuild.
-SELECT request_id, document FROM sat.orders ORDER BY request_id;
-
 -- name: orders_of_account(account, states, after_request_id, limit)
 -- A page of an account's orders in some states, by request id.
 SELECT document::text

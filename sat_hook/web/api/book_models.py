@@ -8,14 +8,13 @@ from pydantic import Field
 
 from sat_hook.application import break_evidence, break_rows, settlements
 from sat_hook.application.break_rows import BreakAct, BreakRow
-from sat_hook.application.settlements import Upload
-from sat_hook.application.top_ups import OfferedTopUp, Recorded, TopUpRow
+from sat_hook.application.top_ups import Recorded, TopUpRow
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation import bank_statement, settlement_preview, settlement_rows, top_up_match
 from sat_hook.reconciliation.suggestions import SuggestionKind
 from sat_hook.store.callbacks import CallbackSeen
-from sat_hook.web.api.models import Document, Page
+from sat_hook.web.api.models import Document, Page, at
 from sat_hook.web.api.orders import Order
 
 
@@ -139,9 +138,14 @@ class TopUpPage(Page[TopUp]):
     rises: tuple[RiseOfAccount, ...]
 
 
-class StatementLine(Document, of=bank_statement.StatementLine, without=("at",)):
+class StatementLine(Document):
     """A movement of the bank account that may be a top-up. ``rupiah`` is negative when money left it."""
 
+    number: int = at("line", "number")
+    day: date = at("line", "day")
+    rupiah: int = at("line", "rupiah")
+    reference: str = at("line", "reference")
+    text: str = at("line", "text")
     credited_at: datetime
     rise: Rise | None
     is_known: bool
@@ -162,21 +166,6 @@ class Statement(Document):
 
 class RecordedTopUps(Document, of=Recorded):
     """What became of several top-ups, by reference; refused ones with the reason."""
-
-
-def offered_of(offered: OfferedTopUp) -> StatementLine:
-    """A line of a statement as a document."""
-    line = offered.line
-    return StatementLine(
-        number=line.number,
-        day=line.day,
-        rupiah=line.rupiah,
-        reference=line.reference,
-        text=line.text,
-        credited_at=offered.credited_at,
-        rise=None if offered.rise is None else Rise.model_validate(offered.rise),
-        is_known=offered.is_known,
-    )
 
 
 class SettlementFile(Document, of=settlements.FileRow):
@@ -225,8 +214,3 @@ class ImportedFile(Document):
     name: str
     digest: str
     rows: int
-
-
-def upload_document(upload: Upload) -> SettlementUpload:
-    """An upload as a document."""
-    return SettlementUpload.model_validate(upload)

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BeforeValidator
 
-from sat_hook.application.audit_log import Act, EventDetails, LogEntry, LogQuery
+from sat_hook.application.audit_log import LogQuery
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.application.rights_in_force import HoldersRow
@@ -15,7 +16,7 @@ from sat_hook.audit.actions import ActionKind
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text, at
 from sat_hook.web.dependencies import (
     AccountQuery,
     AuditLogDep,
@@ -32,30 +33,30 @@ MAXIMUM_TYPES = 100
 class Event(Document):
     """An event of the log, customers' data masked. ``user`` is null for what a service did."""
 
-    position: int
-    stream: str
-    version: int
-    type: str
+    position: int = at("entry", "position")
+    stream: Annotated[str, BeforeValidator(str)]
+    version: int = at("entry", "version")
+    type: str = at("entry", "kind")
     schema_version: int
-    occurred_at: datetime
+    occurred_at: datetime = at("entry", "at")
     recorded_at: datetime
     user: str | None
-    actor: str
-    cause: str
-    digest: str
-    account: str | None
-    batch_id: str | None
-    order_id: str | None
-    members: dict[str, Any]
+    actor: str = at("entry", "actor")
+    cause: str = at("entry", "cause")
+    digest: str = at("entry", "digest")
+    account: str | None = at("subject", "account")
+    batch_id: str | None = at("subject", "batch_id")
+    order_id: str | None = at("subject", "order_id")
+    members: dict[str, Any] = at("entry", "parameters")
 
 
 class Checkpoint(Document):
     """The signed checkpoint over an event. ``holds``: the events that it covers have its root now."""
 
-    number: int
-    first_position: int
-    last_position: int
-    made_at: datetime
+    number: int = at("text", "number")
+    first_position: int = at("text", "first_position")
+    last_position: int = at("text", "last_position")
+    made_at: datetime = at("text", "made_at")
     key_id: str
     digest: str
     holds: bool
@@ -117,7 +118,7 @@ def list_events(
 ) -> Page[Event]:
     """List events of the log, the newest first. By account a page may be short and still have a `next`."""
     found = log.events(query, person, cursor=cursor, limit=limit)
-    return Page[Event](items=tuple(map(_event, found.items)), next=found.next)
+    return Page[Event].model_validate(found)
 
 
 @router.get("/log/acts", **route(Right.AUDIT))
@@ -131,7 +132,7 @@ def list_acts(
 ) -> Page[PersonsAct]:
     """List what people did, the last first, by `user`, `table`, `type` and day. A bulk act is one item."""
     found = log.acts(query, person, table=table, cursor=cursor, limit=limit)
-    return Page[PersonsAct](items=tuple(map(_act, found.items)), next=found.next)
+    return Page[PersonsAct].model_validate(found)
 
 
 @router.get("/log/{position}", **route(Right.AUDIT))
@@ -140,56 +141,11 @@ def show_event(
 ) -> ProvenEvent:
     """Return one event with the checkpoint over it. Its address never changes."""
     details = log.event(position, person)
-    return ProvenEvent(
-        **_members(details.event), is_intact=details.is_intact, checkpoint=_checkpoint(details)
-    )
+    event = dict(Event.model_validate(details.event))
+    return ProvenEvent.model_validate({**event, "is_intact": details.is_intact, "checkpoint": details.proof})
 
 
 @router.get("/rights", **route(Right.AUDIT))
 def list_rights(person: CurrentPerson, holders: RightsInForceDep) -> RightsShown:
     """Return every right and who has it."""
     return RightsShown.model_validate(holders.shown(person))
-
-
-def _members(entry: LogEntry) -> dict[str, Any]:
-    event = entry.entry
-    return {
-        "position": event.position,
-        "stream": str(entry.stream),
-        "version": event.version,
-        "type": event.kind,
-        "schema_version": entry.schema_version,
-        "occurred_at": event.at,
-        "recorded_at": entry.recorded_at,
-        "user": entry.user,
-        "actor": event.actor,
-        "cause": event.cause,
-        "digest": event.digest,
-        "account": entry.subject.account,
-        "batch_id": entry.subject.batch_id,
-        "order_id": entry.subject.order_id,
-        "members": event.parameters,
-    }
-
-
-def _event(entry: LogEntry) -> Event:
-    return Event(**_members(entry))
-
-
-def _act(act: Act) -> PersonsAct:
-    return PersonsAct(event=_event(act.event), times=act.times)
-
-
-def _checkpoint(details: EventDetails) -> Checkpoint | None:
-    proof = details.proof
-    if proof is None:
-        return None
-    return Checkpoint(
-        number=proof.text.number,
-        first_position=proof.text.first_position,
-        last_position=proof.text.last_position,
-        made_at=proof.text.made_at,
-        key_id=proof.key_id,
-        digest=proof.digest,
-        holds=proof.holds,
-    )

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Generic, TypeVar, Unpack, cast, get_type_hints
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from sat_hook.application import order_details
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
@@ -29,7 +29,7 @@ class Document(BaseModel):
     replaces a member's type, or adds a member.
     """
 
-    model_config = ConfigDict(from_attributes=True, frozen=True)
+    model_config = ConfigDict(from_attributes=True, frozen=True, validate_by_name=True)
 
     def __init_subclass__(
         cls, *, of: type | None = None, without: Collection[str] = (), **config: Unpack[ConfigDict]
@@ -38,6 +38,11 @@ class Document(BaseModel):
         if of is not None:
             members = {name: of_row for name, of_row in get_type_hints(of).items() if name not in without}
             cls.__annotations__ = members | cls.__annotations__
+
+
+def at(*path: str) -> Any:
+    """A member that stands at another place of the row: its names from the row down."""
+    return Field(validation_alias=AliasPath(*path))
 
 
 def members_of(details: object) -> dict[str, Any]:

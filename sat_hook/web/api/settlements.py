@@ -18,7 +18,6 @@ from sat_hook.web.api.book_models import (
     KeptMapping,
     SettlementFile,
     SettlementUpload,
-    upload_document,
 )
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Limit, Page
@@ -78,13 +77,15 @@ def upload(
     name: Annotated[str, Query(min_length=1, max_length=255)],
 ) -> SettlementUpload:
     """Keep the file in the body, of at most 20 MiB, for a day, and return how it would be read."""
-    return upload_document(settlements.look(settlements.upload(account, name, content, person), person))
+    return SettlementUpload.model_validate(
+        settlements.look(settlements.upload(account, name, content, person), person)
+    )
 
 
 @router.get("/uploads/{upload_id}", **route(Right.FINANCE))
 def show_upload(upload_id: UploadId, person: CurrentPerson, settlements: SettlementsDep) -> SettlementUpload:
     """Return how one's own upload is read, with its first hundred rows."""
-    return upload_document(settlements.look(upload_id, person))
+    return SettlementUpload.model_validate(settlements.look(upload_id, person))
 
 
 @router.post("/uploads/{upload_id}/mapping", **route(Right.FINANCE))
@@ -93,7 +94,7 @@ def read_by(
 ) -> SettlementUpload:
     """Read an upload by another mapping from now on."""
     settlements.read_by(upload_id, mapping, person)
-    return upload_document(settlements.look(upload_id, person))
+    return SettlementUpload.model_validate(settlements.look(upload_id, person))
 
 
 @router.post("/uploads/{upload_id}/import", **route(Right.FINANCE))

@@ -15,7 +15,7 @@ from sat_hook.application.top_ups import (
     TopUps,
 )
 from sat_hook.domain.books_decisions import MAXIMUM_TOP_UP_RUPIAH
-from sat_hook.web.api.book_models import RecordedTopUps, RiseOfAccount, Statement, TopUpPage, offered_of
+from sat_hook.web.api.book_models import RecordedTopUps, RiseOfAccount, Statement, TopUpPage
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Limit, members_of
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, Reason, service
@@ -65,8 +65,7 @@ def read_statement(
     name: Annotated[str, Query(max_length=255)] = "statement.csv",
 ) -> Statement:
     """Read the bank's statement in the body, CSV or MT940. Records nothing."""
-    read = top_ups.read(account, name, content, person)
-    return Statement.model_validate(members_of(read) | {"offered": [offered_of(one) for one in read.offered]})
+    return Statement.model_validate(top_ups.read(account, name, content, person))
 
 
 @router.post("", **route(Right.FINANCE))

@@ -90,7 +90,6 @@ def close_by_dag(day: Planted, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
         store=day.store,
         alerts=AlertBook(day.store.database),
         handler=SimpleNamespace(clock=day.clock),
-        database=day.store.database,
     )
     return lambda named: SATCloseDayOperator(task_id="close", day=named).step(application, BY_TEST)
 

@@ -108,7 +108,7 @@ def take_in(store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.Monke
     )
     application: Any = SimpleNamespace(
         store=store,
-        database=store.database,
+        alerts=AlertBook(store.database),
         handler=SimpleNamespace(clock=SystemClock()),
         settings=DeploymentSettings(results_uri=(tmp_path / "kept").as_uri()),
     )
