@@ -37,6 +37,7 @@ _KINDS_OF_IDS = {
     "X": StreamKind.EXPORT,
     "U": StreamKind.USER,
     "L": StreamKind.LOG,
+    "R": StreamKind.RIGHTS,
 }
 
 

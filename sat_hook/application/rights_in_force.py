@@ -1,21 +1,22 @@
-"""Who has which right, for people who audit."""
+"""Who has which right, and what was seen to change, for people who audit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 
+from sat_hook.application.cursors import cursor_of, list_name, place_of
+from sat_hook.application.listings import Page
 from sat_hook.application.person import Person
 from sat_hook.application.rights import DEFAULTS, Holders, Right, rights_in
 from sat_hook.application.service import Service
+from sat_hook.domain.console_users import UserRightsSeen
+from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.rights_seen import RightsSeen, RightsSource
+from sat_hook.store.log_pages import LAST_POSITION, LogPages, LogSlice
 
-
-class RightsSource(StrEnum):
-    """Where the rights come from."""
-
-    FILE = "file"
-    DEFAULTS = "defaults"
-    AUTH_MANAGER = "auth_manager"
+PAGE = 20
+_TYPES = (RightsSeen.__name__, UserRightsSeen.__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,17 @@ class RightsShown:
 
 
 @dataclass(frozen=True, slots=True)
+class RightsChange:
+    """A change of rights that was seen, as the event at a position of the log."""
+
+    position: int
+    seen_at: datetime
+    event: RightsSeen | UserRightsSeen
+
+
+@dataclass(frozen=True, slots=True)
 class RightsInForce(Service):
-    """Reads who has which right, as it is at this moment."""
+    """Reads who has which right, as it is at this moment, and its changes."""
 
     def shown(self, person: Person) -> RightsShown:
         """Every right with its holders.
@@ -60,3 +70,21 @@ class RightsInForce(Service):
             for found in [holders.get(right, Holders())]
         )
         return RightsShown(RightsSource.FILE if settings.rights_file else RightsSource.DEFAULTS, rows)
+
+    def changes(self, person: Person, *, cursor: str | None = None) -> Page[RightsChange]:
+        """The changes that were seen, the newest first.
+
+        :raises RightMissingError: the person may not audit.
+        """
+        person.require(Right.AUDIT)
+        name = list_name("rights")
+        before = LAST_POSITION if cursor is None else int(str(place_of(name, cursor, int)[0]))
+        found = LogPages(self.database).newest(LogSlice(types=_TYPES), PAGE + 1, before)
+        rows = [RightsChange(one.position, one.recorded_at, _change_of(one)) for one in found[:PAGE]]
+        return Page(tuple(rows), None if len(found) <= PAGE else cursor_of(name, (rows[-1].position,)))
+
+
+def _change_of(recorded: RecordedEvent) -> RightsSeen | UserRightsSeen:
+    event = recorded.event
+    assert isinstance(event, RightsSeen | UserRightsSeen)
+    return event

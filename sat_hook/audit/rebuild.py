@@ -25,6 +25,7 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
 from sat_hook.domain.order_sums import OrderSums
+from sat_hook.domain.rights_seen import fold_rights
 from sat_hook.domain.verifications import fold_verifications
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
@@ -136,6 +137,8 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
                 after = fold_user(events)
             case StreamKind.LOG:
                 after = fold_verifications(events)
+            case StreamKind.RIGHTS:
+                after = fold_rights(events)
     except (UnknownEventError, ValidationError, ValueError) as error:
         # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)

@@ -21,6 +21,7 @@ from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportCommand
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_DECIDER
+from sat_hook.domain.rights_seen import RIGHTS_DECIDER, RightsStanding, SeeRights, fold_rights
 from sat_hook.domain.verifications import VERIFICATION_DECIDER, LogStanding, fold_verifications
 from sat_hook.store.event_store import Document, EventStore
 
@@ -120,8 +121,17 @@ def _load_verifications(store: EventStore, keys: Collection[str]) -> Mapping[str
     }
 
 
+def _load_rights(store: EventStore, keys: Collection[str]) -> Mapping[str, RightsStanding]:
+    streams = {key: store.read_stream(StreamId(StreamKind.RIGHTS, key)) for key in keys}
+    return {
+        key: fold_rights((item.event, item.occurred_at) for item in recorded)
+        for key, recorded in streams.items()
+    }
+
+
 ORDERS: Aggregate[Order | None, OrderCommand] = Aggregate(ORDER_DECIDER, _load_orders, _itself)
 BATCHES: Aggregate[Batch | None, BatchCommand] = Aggregate(BATCH_DECIDER, _load_batches, _itself)
 EXPORTS: Aggregate[Export | None, ExportCommand] = Aggregate(EXPORT_DECIDER, _load_exports, _itself)
 USERS: Aggregate[ConsoleUser, UserCommand] = Aggregate(USER_DECIDER, _load_users, _itself)
 VERIFICATIONS: Aggregate[LogStanding, Record] = Aggregate(VERIFICATION_DECIDER, _load_verifications, _itself)
+RIGHTS: Aggregate[RightsStanding, SeeRights] = Aggregate(RIGHTS_DECIDER, _load_rights, _itself)

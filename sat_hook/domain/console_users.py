@@ -1,10 +1,13 @@
-"""The users of the console: when each of them signed in, and which alerts they acknowledged. Pure."""
+"""The users of the console: their sign-ins, their rights, the alerts that they acknowledged. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
 from sat_hook.domain.event import Event, Frozen, register
@@ -33,11 +36,30 @@ class AlertsAcknowledged(Event):
     reason: str
 
 
+@register
+class UserRightsSeen(Event):
+    """A user came with other roles or rights than those recorded last, or for the first time.
+
+    ``given_rights`` and ``taken_rights`` are the difference to the event before.
+    """
+
+    user: str
+    roles: tuple[str, ...]
+    rights: tuple[str, ...]
+    given_rights: tuple[str, ...]
+    taken_rights: tuple[str, ...]
+
+
 class ConsoleUser(Frozen):
-    """The fold of a user's events. ``sessions`` are the last ones, the newest at the end."""
+    """The fold of a user's events. ``sessions`` are the last ones, the newest at the end.
+
+    ``rights_seen`` are the roles and rights that the user had last; None before they were seen.
+    """
 
     version: int = 0
     sessions: tuple[str, ...] = ()
+    # Earlier releases did not have it: it is left out of golden histories while there is none.
+    rights_seen: Annotated[UserRightsSeen | None, Field(exclude_if=lambda seen: seen is None)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +78,16 @@ class AcknowledgeAlerts:
     reason: str
 
 
-UserCommand = SignIn | AcknowledgeAlerts
+@dataclass(frozen=True, slots=True)
+class SeeUserRights:
+    """Record the roles and rights that the user has, unless they are those recorded last."""
+
+    user: str
+    roles: tuple[str, ...]
+    rights: tuple[str, ...]
+
+
+UserCommand = SignIn | AcknowledgeAlerts | SeeUserRights
 
 
 def decide_user(user: ConsoleUser, command: UserCommand) -> Decision:
@@ -68,6 +99,20 @@ def decide_user(user: ConsoleUser, command: UserCommand) -> Decision:
             return (ConsoleSignedIn(user=name, session=session),)
         case AcknowledgeAlerts(alerts=alerts, reason=reason):
             return (AlertsAcknowledged(alerts=alerts, reason=reason),)
+        case SeeUserRights(user=name, roles=roles, rights=rights):
+            before = user.rights_seen
+            if before is not None and (before.roles, before.rights) == (roles, rights):
+                return refuse(RefusalReason.ALREADY_SO)
+            had = () if before is None else before.rights
+            return (
+                UserRightsSeen(
+                    user=name,
+                    roles=roles,
+                    rights=rights,
+                    given_rights=tuple(right for right in rights if right not in had),
+                    taken_rights=tuple(right for right in had if right not in rights),
+                ),
+            )
 
 
 def evolve_user(user: ConsoleUser, event: Event) -> ConsoleUser:
@@ -75,9 +120,11 @@ def evolve_user(user: ConsoleUser, event: Event) -> ConsoleUser:
     match event:
         case ConsoleSignedIn():
             sessions = (*user.sessions, event.session)[-SESSIONS_KEPT:]
-            return ConsoleUser(version=user.version + 1, sessions=sessions)
+            return user.model_copy(update={"version": user.version + 1, "sessions": sessions})
         case AlertsAcknowledged():
             return user.model_copy(update={"version": user.version + 1})
+        case UserRightsSeen():
+            return user.model_copy(update={"version": user.version + 1, "rights_seen": event})
         case _:
             raise ValueError(f"{event.type_name} does not follow in the stream of a user")
 

@@ -23,6 +23,7 @@ class StreamKind(StrEnum):
     EXPORT = "export"
     USER = "user"
     LOG = "log"
+    RIGHTS = "rights"
 
 
 class StreamId(NamedTuple):

@@ -14,6 +14,7 @@ from sat_hook.domain import (
     export,
     legacy_events,
     order_events,
+    rights_seen,
     verifications,
 )
 from sat_hook.domain.event import registered_events
@@ -26,6 +27,7 @@ _MODULES: Mapping[StreamKind, tuple[ModuleType, ...]] = {
     StreamKind.EXPORT: (export,),
     StreamKind.USER: (console_users,),
     StreamKind.LOG: (verifications,),
+    StreamKind.RIGHTS: (rights_seen,),
 }
 
 

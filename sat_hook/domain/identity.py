@@ -60,6 +60,11 @@ def log_id() -> str:
     return _derive("L", BATCH_ID_LENGTH, "sat-log")
 
 
+def rights_id() -> str:
+    """The id of the stream about the holders of rights: ``R`` and 25 base32 characters."""
+    return _derive("R", BATCH_ID_LENGTH, "sat-rights")
+
+
 def draft_id_of(user: str, digest: str, moment: str) -> str:
     """The id of a draft: ``D`` and 25 base32 characters. Each upload has its own id."""
     return _derive("D", BATCH_ID_LENGTH, "sat-draft", user, digest, moment)

@@ -16,6 +16,7 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState, evolve
+from sat_hook.domain.rights_seen import RightsStanding
 from sat_hook.domain.verifications import LogStanding
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class StatusEvidence:
         return f"StatusEvidence(digest={self.digest}, request_id={self.request_id}, body=***)"
 
 
-Document = Order | Batch | AccountStanding | Export | ConsoleUser | LogStanding
+Document = Order | Batch | AccountStanding | Export | ConsoleUser | LogStanding | RightsStanding
 """The projection that the store keeps beside a stream's events."""
 
 

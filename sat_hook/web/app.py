@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
 from sat_hook.application.decision_worker import DecisionWorker
+from sat_hook.application.rights_watch import SeenRights
 from sat_hook.application.sign_ins import SeenSessions
 from sat_hook.web.api import (
     accounts,
@@ -77,6 +78,7 @@ def create_app(host: Host) -> FastAPI:
     app.state.host = host
     app.state.decision_worker = DecisionWorker(host)
     app.state.sessions = SeenSessions()
+    app.state.seen_rights = SeenRights()
     answer_errors(app, {**PROBLEMS, **host.errors})
     remember_requests(app, host)
     guard_requests(app, host)

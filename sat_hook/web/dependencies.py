@@ -32,6 +32,7 @@ from sat_hook.application.person import Person
 from sat_hook.application.price_records import PriceRecords
 from sat_hook.application.prices import Prices
 from sat_hook.application.rights_in_force import RightsInForce
+from sat_hook.application.rights_watch import RightsWatch, SeenRights
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
 from sat_hook.application.sign_ins import SeenSessions, SignIns
@@ -68,9 +69,18 @@ def session_of(request: Request) -> str:
 
 
 def current_person(request: Request, host: HostDep) -> Person:
-    """Return the user that the request guard found, with the user's rights."""
+    """Return the user that the request guard found, with the user's rights.
+
+    Rights that are other than those recorded last are recorded first, where the host knows logins.
+    """
     user = user_of(request)
-    return Person(user.name, host.rights_of(user))
+    if not host.session_of(request):
+        return Person(user.name, host.rights_of(user))
+    watch = RightsWatch(host, cast("SeenRights", request.app.state.seen_rights))
+    watch.notice_holders()
+    person = Person(user.name, host.rights_of(user))
+    watch.notice_user(person, user.roles)
+    return person
 
 
 CurrentPerson = Annotated[Person, Depends(current_person)]

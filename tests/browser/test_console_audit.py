@@ -93,6 +93,7 @@ def test_a_day_of_an_auditor(office: Office, page: Page, tmp_path: Path) -> None
     page.wait_for_text("Dikirim ke HRD")
     page.open(office.address("/audit/rights"))
     page.wait_for_text("mengambil voucher dan nomor seri")
+    page.wait_for_text("bawaan menurut peran Airflow")
 
 
 def test_others_see_no_audit(office: Office, page: Page) -> None:

@@ -11,7 +11,7 @@ from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.aggregates import USERS, VERIFICATIONS
+from sat_hook.commands.aggregates import RIGHTS, USERS, VERIFICATIONS
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport, RecordSearch
 from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
 from sat_hook.domain.books_events import (
@@ -23,12 +23,13 @@ from sat_hook.domain.books_events import (
     SettlementSetAside,
 )
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.console_users import AcknowledgeAlerts, SignIn
+from sat_hook.domain.console_users import AcknowledgeAlerts, SeeUserRights, SignIn
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.domain.identity import digest_of, log_id, user_id_of
+from sat_hook.domain.identity import digest_of, log_id, rights_id, user_id_of
+from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.pipeline.account_rules import (
     AskedRun,
@@ -233,6 +234,19 @@ def audited(line: Line) -> None:
             findings=findings,
         )
         line.handler.apply_to(VERIFICATIONS, log_id(), Record(verified), BY_TEST)
+
+
+@story("Rights that were seen: a file, a change of it, a user with other roles, a file that cannot be used")
+def rights_seen(line: Line) -> None:
+    """What was read again is no event; the difference is told by right and holder."""
+    for users, roles in ((("carl",), ("checkers",)), (("carl",), ("checkers",)), (("dewi",), ("checkers",))):
+        holders = holders_in({"approve": (users, roles)})
+        line.handler.apply_to(RIGHTS, rights_id(), SeeRights(RightsSource.FILE, holders), BY_TEST)
+    for seen_roles, rights in ((("user",), ("view", "submit")), (("op",), ("view", "approve"))):
+        command = SeeUserRights("carl", seen_roles, rights)
+        line.handler.apply_to(USERS, user_id_of("carl"), command, BY_TEST)
+    unusable = SeeRights(RightsSource.UNUSABLE, (), "rights.json: found right 'aprove'")
+    line.handler.apply_to(RIGHTS, rights_id(), unusable, BY_TEST)
 
 
 @story("The rules of an account: adopted from its connection, proposed, declined, confirmed by another; runs")

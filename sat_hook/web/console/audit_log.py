@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated
@@ -14,14 +14,23 @@ from sat_hook.application.audit_log import AuditLog, LogEntry, LogQuery
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import ActionKind
 from sat_hook.domain.business_day import midnight
+from sat_hook.domain.console_users import UserRightsSeen
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
+from sat_hook.domain.rights_seen import HolderChange, HolderKind, RightsSeen, RightsSource
 from sat_hook.web.console import event_words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AuditLogDep, DayQuery, RightsInForceDep
 
 router = APIRouter(prefix="/audit")
+
+RIGHTS_SOURCES: Mapping[RightsSource, str] = {
+    RightsSource.FILE: _("the rights file"),
+    RightsSource.DEFAULTS: _("the defaults by Airflow's roles"),
+    RightsSource.AUTH_MANAGER: _("Airflow's auth manager, which names no holders"),
+    RightsSource.UNUSABLE: _("a rights file that cannot be used: no user has any right"),
+}
 
 _Text = Annotated[str, Query(max_length=128)]
 
@@ -148,9 +157,36 @@ def list_acts(
 
 
 @router.get("/rights")
-def list_rights(site: SiteDep, holders: RightsInForceDep) -> Response:
-    """Every right, what it allows, and who has it."""
-    return site.page("audit_rights", shown=holders.shown(site.person), words=RIGHTS)
+def list_rights(site: SiteDep, holders: RightsInForceDep, cursor: str | None = None) -> Response:
+    """Every right, what it allows, who has it, and what was seen to change."""
+    changes = holders.changes(site.person, cursor=cursor)
+    return site.page(
+        "audit_rights",
+        shown=holders.shown(site.person),
+        words=RIGHTS,
+        changes=[(change, _given_and_taken(change.event)) for change in changes.items],
+        sources=RIGHTS_SOURCES,
+        older=site.url("/audit/rights", cursor=changes.next) if changes.next else "",
+    )
+
+
+_Shares = list[tuple[str, list[str], list[str]]]
+"""Rights, each with users and roles; both are empty where the user is named otherwise."""
+
+
+def _given_and_taken(event: RightsSeen | UserRightsSeen) -> tuple[_Shares, _Shares]:
+    if isinstance(event, UserRightsSeen):
+        given, taken = event.given_rights, event.taken_rights
+        return [(right, [], []) for right in given], [(right, [], []) for right in taken]
+    return _shares(event.holder_changes, is_given=True), _shares(event.holder_changes, is_given=False)
+
+
+def _shares(changes: Iterable[HolderChange], *, is_given: bool) -> _Shares:
+    shares: dict[str, dict[HolderKind, list[str]]] = {}
+    for one in changes:
+        if one.is_given is is_given:
+            shares.setdefault(one.right, {"user": [], "role": []})[one.holder_kind].append(one.holder)
+    return [(right, of["user"], of["role"]) for right, of in shares.items()]
 
 
 def acts_page(
@@ -206,5 +242,7 @@ def _about(entry: LogEntry) -> str:
             return f"/audit/packs/{entry.stream.key}"
         case StreamKind.LOG:
             return "/audit/verification"
+        case StreamKind.RIGHTS:
+            return "/audit/rights"
         case _:
             return ""

@@ -104,6 +104,8 @@ OTHER_EVENTS: Mapping[str, Words] = {
     "ExportWritten": Words(_("Wrote the evidence pack: %(events)s events"), "none"),
     "ExportHandedOut": Words(_("Downloaded the evidence pack"), "wait"),
     "ConsoleSignedIn": Words(_("Signed in to the console"), "none"),
+    "RightsSeen": Words(_("Other holders of rights than before were read"), "wait"),
+    "UserRightsSeen": Words(_("%(user)s came with other rights than before"), "wait"),
     "AlertsAcknowledged": Words(_("Acknowledged alerts: %(reason)s"), "none"),
     "LogVerified": Words(_("Verified the log up to position %(closed_position)s"), "none"),
 }
@@ -118,6 +120,7 @@ STREAMS: Mapping[StreamKind, str] = {
     StreamKind.EXPORT: _("evidence packs"),
     StreamKind.USER: _("users of the console"),
     StreamKind.LOG: _("the log itself"),
+    StreamKind.RIGHTS: _("rights"),
 }
 
 TABLES: Mapping[ActionKind, str] = {

@@ -19,10 +19,13 @@ from sat_hook.application.errors import (
 )
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.application.rights_in_force import RightsInForce, RightsSource
+from sat_hook.application.rights_in_force import RightsInForce
+from sat_hook.application.rights_watch import RightsWatch, SeenRights
 from sat_hook.audit.actions import ActionKind
+from sat_hook.domain.console_users import UserRightsSeen
 from sat_hook.domain.event_record import Provenance, StreamKind
 from sat_hook.domain.identity import account_id_of
+from sat_hook.domain.rights_seen import RightsSeen, RightsSource
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.pipeline.overrides import pause_account
 from sat_hook.store import log_pages
@@ -286,3 +289,55 @@ def test_rights_are_shown_with_their_holders(
     assert view.is_default
     monkeypatch.setenv("SAT_RIGHTS_FROM_AUTH_MANAGER", "true")
     assert rights.shown(AUDITOR).source is RightsSource.AUTH_MANAGER
+
+
+def test_a_change_of_rights_is_an_event_at_the_first_request_after_it(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change once, whichever process sees it first: what was given and taken, or that the file fails."""
+    installation = office.lists.installation
+    rights, file = RightsInForce(installation), tmp_path / "rights.json"
+
+    def request() -> RightsWatch:
+        """What each request does; every one in a process of its own."""
+        watch = RightsWatch(installation, SeenRights())
+        watch.notice_holders()
+        watch.notice_holders()
+        return watch
+
+    request()
+    monkeypatch.setenv("SAT_RIGHTS_FILE", str(file))
+    for text in ('{"audit": {"users": ["audi"]}}', '{"audit": {"users": ["dewi"]}}', '{"audti": {}}'):
+        file.write_text(text)
+        file.chmod(0o600)
+        request()
+        request()
+    unusable, second, first, defaults = (change.event for change in rights.changes(AUDITOR).items[:4])
+    assert isinstance(defaults, RightsSeen)
+    assert isinstance(first, RightsSeen)
+    assert isinstance(second, RightsSeen)
+    assert isinstance(unusable, RightsSeen)
+    assert (defaults.source, len(defaults.holder_changes)) == (RightsSource.DEFAULTS, len(defaults.holders))
+    changed = [(one.right, one.holder, one.is_given) for one in second.holder_changes]
+    assert changed == [("audit", "audi", False), ("audit", "dewi", True)]
+    assert {one.holder for one in first.holder_changes} == {"audi", "op", "admin"}
+    assert (unusable.source, unusable.holders) == (RightsSource.UNUSABLE, ())
+    assert "audti" in unusable.reason
+    with pytest.raises(RightMissingError):
+        rights.changes(Person("vera", frozenset({Right.VIEW})))
+
+
+def test_a_user_who_comes_with_other_rights_is_an_event(office: Office) -> None:
+    """Roles are given in Airflow's own database: they are seen when the user comes."""
+    installation = office.lists.installation
+    for roles, held in (
+        (("user",), {Right.VIEW, Right.SUBMIT}),
+        (("user",), {Right.SUBMIT, Right.VIEW}),
+        (("op",), {Right.VIEW, Right.APPROVE}),
+    ):
+        RightsWatch(installation, SeenRights()).notice_user(Person("rosa", frozenset(held)), roles)
+    newest, oldest = (change.event for change in RightsInForce(installation).changes(AUDITOR).items[:2])
+    assert isinstance(newest, UserRightsSeen)
+    assert isinstance(oldest, UserRightsSeen)
+    assert (oldest.roles, oldest.given_rights, oldest.taken_rights) == (("user",), ("view", "submit"), ())
+    assert (newest.roles, newest.given_rights, newest.taken_rights) == (("op",), ("approve",), ("submit",))

@@ -47,6 +47,7 @@ OTHERWISE = {
     "EvidencePacksDep.run": "GET /v1/runs/audit_export/{run_id}",
     "NotificationsDep.alerts": "GET /v1/alerts",
     "SettlementsDep.uploads": "GET /v1/books/{account}/days/{day}/settlements",
+    "RightsInForceDep.changes": "GET /v1/log?type=RightsSeen&type=UserRightsSeen",
     "SignInsDep.notice": "pages record a sign-in by themselves",
     "VerificationsDep.alerts": "GET /v1/alerts",
     "VerificationsDep.cover": "GET /v1/log/{position} has the checkpoint over an event",

@@ -1,0 +1,91 @@
+"""Changes of rights are events: the holders of rights, and the rights of each user, as requests show them.
+
+A change is seen at the first request after it. What Airflow's roles give is seen when the user comes: a user
+who is given a role in Airflow and never comes leaves no event.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sat_hook.application.errors import RightsFileError
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Holders, Right, rights_in
+from sat_hook.application.service import Service
+from sat_hook.application.settings import DeploymentSettings
+from sat_hook.commands.aggregates import RIGHTS, USERS
+from sat_hook.domain.console_users import SeeUserRights
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.identity import rights_id, user_id_of
+from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
+
+BY_SERVER = Provenance("service:sat plugin", "plugin:rights")
+MAXIMUM_USERS = 10_000
+"""Users whose rights a process remembers; those of an older one are looked up in the log once more."""
+
+
+class SeenRights:
+    """The rights that this process knows to be recorded. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._seen: OrderedDict[str, object] = OrderedDict()
+
+    def is_known(self, whose: str, rights: object) -> bool:
+        """Whether these are the rights recorded last."""
+        with self._guard:
+            return self._seen.get(whose) == rights
+
+    def remember(self, whose: str, rights: object) -> None:
+        """Remember them in place of earlier ones."""
+        with self._guard:
+            self._seen[whose] = rights
+            self._seen.move_to_end(whose)
+            while len(self._seen) > MAXIMUM_USERS:
+                self._seen.popitem(last=False)
+
+
+def rights_as_read(settings: DeploymentSettings) -> SeeRights:
+    """Who has which right at this moment."""
+    if settings.rights_from_auth_manager:
+        return SeeRights(RightsSource.AUTH_MANAGER, ())
+    try:
+        holders = rights_in(settings.rights_file)
+    except RightsFileError as error:
+        return SeeRights(RightsSource.UNUSABLE, (), str(error))
+    found = ((right, holders.get(right, Holders())) for right in Right)
+    source = RightsSource.FILE if settings.rights_file else RightsSource.DEFAULTS
+    return SeeRights(source, holders_in({right.value: (one.users, one.roles) for right, one in found}))
+
+
+@dataclass(frozen=True, slots=True)
+class RightsWatch(Service):
+    """Records rights that are other than those recorded last."""
+
+    seen: SeenRights
+
+    def notice_holders(self) -> None:
+        """Record who has which right, unless it is recorded already.
+
+        :raises StoreUnavailableError: the database gave up.
+        """
+        command = rights_as_read(self.installation.settings())
+        if not self.seen.is_known("", command):
+            self.handler.apply_to(RIGHTS, rights_id(), command, BY_SERVER)
+            self.seen.remember("", command)
+
+    def notice_user(self, person: Person, roles: Iterable[str]) -> None:
+        """Record the person's roles and rights, unless they are recorded already.
+
+        :raises StoreUnavailableError: the database gave up.
+        """
+        if not person.name:
+            return
+        rights = tuple(right.value for right in Right if person.has(right))
+        command = SeeUserRights(person.name, tuple(sorted(set(roles))), rights)
+        if not self.seen.is_known(person.name, command):
+            self.handler.apply_to(USERS, user_id_of(person.name), command, BY_SERVER)
+            self.seen.remember(person.name, command)
