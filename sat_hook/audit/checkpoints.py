@@ -60,7 +60,7 @@ def make_checkpoints(
     :raises StoreUnavailableError: the database gave up; what was committed stays.
     """
     keys = keys or AuditVerifier([signer.public_key_pem()])
-    closed = PostgresEventStore(database).close_position()
+    closed = PostgresEventStore(database).horizon()
     made: list[Checkpoint] = []
     while len(made) < MAXIMUM_CHECKPOINTS:
         with CheckpointTable(database).locked() as table:

@@ -88,8 +88,8 @@ def verify_log(
     :raises StoreUnavailableError: the database gave up.
     """
     trust = trust or Trust()
-    # Settling takes the log's lock briefly and must finish before the snapshot is taken.
-    closed = PostgresEventStore(database).close_position()
+    # Before the snapshot, so that the snapshot has every event up to it.
+    closed = PostgresEventStore(database).horizon()
     with database.transaction(snapshot=True) as connection:
         start = BEGINNING if since is None else start_since(connection, since, trust.keys)
         evidence = Evidence(connection)

@@ -66,7 +66,7 @@ def compare_projections(database: Database, report: Report) -> Comparison:
 
     :raises StoreUnavailableError: the database gave up.
     """
-    closed = PostgresEventStore(database).close_position()
+    closed = PostgresEventStore(database).horizon()
     counted = Counted(report)
     compared: Counter[StreamKind] = Counter()
     with database.transaction(snapshot=True) as connection:

@@ -44,7 +44,7 @@ def collect_alerts(store: EventStore, book: AlertBook, limits: AlertingLimits) -
 
     :raises StoreUnavailableError: when the database is away; what was noted stays noted.
     """
-    closed = store.close_position()
+    closed = store.horizon()
     after = book.read_up_to()
     new = 0
     while candidates := book.candidates(after, closed, limits.page):

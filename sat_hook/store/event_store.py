@@ -185,8 +185,19 @@ class EventStore(BatchReader, Protocol):
     def database_time(self) -> datetime:
         """The database's time, which all machines share, aware, in UTC."""
 
+    def horizon(self) -> int:
+        """The last settled position now: no event can still appear at or below it. 0 when the log is empty.
+
+        An append in flight holds it back; readers that come again use it, because it never waits.
+        """
+
     def close_position(self) -> int:
-        """A settled position: no event can still appear at or below it. 0 when the log is empty."""
+        """A settled position that covers every event committed before the call.
+
+        It waits for appends in flight that began before those events; other appends go on.
+
+        :raises StoreBusyError: when such an append does not end.
+        """
 
     def as_of(self, position: int) -> StoreAsOf:
         """The store as of a settled position; see :func:`~sat_hook.store.as_of.as_of_position`."""

@@ -42,7 +42,7 @@ from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import queries, run
 
 CLOSING_SECONDS = 90.0
-CLOSING_PAUSE_SECONDS = 1.0
+CLOSING_PAUSE_SECONDS = 0.1
 
 
 class PostgresEventStore:
@@ -146,16 +146,20 @@ class PostgresEventStore:
         now: datetime = run(self.database, self._events.database_time)
         return now
 
+    def horizon(self) -> int:
+        return int(run(self.database, self._events.close_position))
+
     def close_position(self) -> int:
-        # Each try is short: while an older append has not ended, new appends wait behind it.
+        newest = int(run(self.database, self._events.newest_position))
         give_up = time.monotonic() + CLOSING_SECONDS
-        while True:
-            try:
-                return int(run(self.database, self._events.close_position))
-            except StoreBusyError:
-                if time.monotonic() >= give_up:
-                    raise
-                time.sleep(CLOSING_PAUSE_SECONDS)
+        while (settled := self.horizon()) < newest:
+            if time.monotonic() >= give_up:
+                raise StoreBusyError(
+                    f"an append does not end: position {newest} is committed, but the log is settled up to "
+                    f"{settled} only"
+                )
+            time.sleep(CLOSING_PAUSE_SECONDS)
+        return settled
 
     def as_of(self, position: int) -> PostgresAsOf:
         return PostgresAsOf(self.database, position)

@@ -89,7 +89,7 @@ class PostgresRecheckSchedule:
 
     def enroll(self, days: int, hour: int) -> int:
         reader = f"final_watch/D+{days}"
-        closed = PostgresEventStore(self._database).close_position()
+        closed = PostgresEventStore(self._database).horizon()
         new = 0
         after = -1
         while after < closed:

@@ -126,6 +126,9 @@ class MemoryEventStore:
     def database_time(self) -> datetime:
         return self._clock.now()
 
+    def horizon(self) -> int:
+        return len(self.log)
+
     def close_position(self) -> int:
         return len(self.log)
 

@@ -34,3 +34,7 @@ SELECT clock_timestamp();
 -- name: close_position()$
 -- A position below which nothing can appear any more.
 SELECT sat.close_position();
+
+-- name: newest_position()$
+-- The highest position that is committed.
+SELECT coalesce(max(position), 0) FROM sat.events;

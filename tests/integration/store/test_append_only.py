@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from random import Random
 
 import psycopg2
 import psycopg2.errors
 import pytest
+from psycopg2.extensions import connection as Connection
 
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST, T0, change_of, received, stream_of
 from tests.sql import execute
 
+POSITIONS = "SELECT position FROM sat.events ORDER BY position"
 EVIDENCE_TABLES = ("sat.events", "sat.status_evidence", "sat.callback_inbox")
 
 
@@ -99,23 +105,74 @@ def test_place_and_time_of_recording_are_the_databases_own(
         )
 
 
+@contextmanager
+def append_in_flight(database: ApplicationDatabase, number: int) -> Iterator[Connection]:
+    """The transaction of an append of order ``number`` that has not ended."""
+    with closing(psycopg2.connect(database.writer_dsn)) as connection:
+        PostgresEventStore(OneTransaction(connection)).append(
+            [change_of(None, number, received(number))], BY_TEST, T0
+        )
+        yield connection
+
+
 def test_closing_a_position_waits_for_appends_in_flight(database: ApplicationDatabase) -> None:
     """An append that took a low position and commits late is not missed: closing waits for it."""
     store = PostgresEventStore(Database(database.writer_dsn))
-    slow = psycopg2.connect(database.writer_dsn)
-    with slow.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
-    store.append([change_of(None, 1, received(1))], BY_TEST, T0)  # appends do not wait for each other
+    with append_in_flight(database, 2) as slow:
+        store.append([change_of(None, 1, received(1))], BY_TEST, T0)  # appends do not wait for each other
+        assert store.horizon() == 0
 
-    closed: list[int] = []
-    closing = threading.Thread(target=lambda: closed.append(store.close_position()))
-    closing.start()
-    closing.join(timeout=0.3)
-    assert closing.is_alive(), "closing a position must wait while an append is in flight"
-    slow.rollback()
-    closing.join(timeout=60)
-    slow.close()
-    assert closed == [1]
+        closed: list[int] = []
+        closing_thread = threading.Thread(target=lambda: closed.append(store.close_position()))
+        closing_thread.start()
+        closing_thread.join(timeout=0.3)
+        assert closing_thread.is_alive(), "closing a position must wait while an older append is in flight"
+        slow.commit()
+        closing_thread.join(timeout=60)
+    assert closed == [2]
+    store.database.close()
+
+
+def test_a_reader_misses_nothing_while_an_append_never_ends(database: ApplicationDatabase) -> None:
+    """Appends go on beside it at once, positions close up to where it began, and a reader skips no event."""
+    store = PostgresEventStore(Database(database.writer_dsn))
+    store.append([change_of(None, 1, received(1))], BY_TEST, T0)
+    read: list[int] = []
+    longest = 0.0
+    is_over = threading.Event()
+
+    def read_on() -> None:
+        while True:
+            is_last = is_over.is_set()
+            while page := store.read_log(read[-1] if read else 0, store.horizon(), 7):
+                read.extend(recorded.position for recorded in page)
+            if is_last:
+                return
+
+    def append(first: int) -> None:
+        nonlocal longest
+        chance = Random(first)
+        for number in range(first, first + 12):
+            began = time.monotonic()
+            with append_in_flight(database, number) as connection:
+                longest = max(longest, time.monotonic() - began)
+                time.sleep(chance.random() * 0.02)
+                (connection.rollback if chance.random() < 0.2 else connection.commit)()
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(append, (100, 200)))
+        with append_in_flight(database, 2) as orphan:
+            held_at = store.horizon()
+            list(threads.map(append, (300, 400, 500, 600)))
+            assert store.horizon() == held_at
+            assert execute(database.writer_dsn, "SELECT max(position) FROM sat.events")[0][0] > held_at
+            orphan.commit()
+    is_over.set()
+    reader.join(60)
+    assert read == [position for (position,) in execute(database.writer_dsn, POSITIONS)]
+    assert longest < 5
     store.database.close()
 
 

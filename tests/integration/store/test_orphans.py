@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
-from psycopg2 import errors
 
+from sat_hook.domain.order import OrderState
 from sat_hook.store import database as database_module
+from sat_hook.store import postgres
 from sat_hook.store.database import Database
-from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.store.errors import StoreBusyError, StoreUnavailableError
 from sat_hook.store.migrations import ROLE_SETTINGS, ROLES
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.integration.pipeline.test_steps import ready
+from tests.integration.store.test_append_only import append_in_flight
+from tests.integration.test_batch_trigger import QUICK_ENDS
 from tests.integration.test_notifications import as_superuser
 from tests.orders import BY_TEST, T0, change_of, received
+from tests.pipeline import line_of
 from tests.sql import execute
 
 HARD = {
@@ -48,25 +53,29 @@ def hardened(database: ApplicationDatabase) -> ApplicationDatabase:
     return database
 
 
-def test_appends_go_on_while_a_position_is_closed_behind_an_orphan(
-    store: PostgresEventStore, database: ApplicationDatabase
+def test_appends_and_payments_go_on_behind_an_orphan(
+    new_database: Callable[[], ApplicationDatabase], tmp_path: Path
 ) -> None:
-    """An open transaction holds the log's lock. Who closes a position waits for it, appends hardly do."""
-    longest = 0.0
-    closed: list[int] = []
-    with closing(psycopg2.connect(database.writer_dsn)) as orphan:
-        orphan.cursor().execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
-        closing_thread = threading.Thread(target=lambda: closed.append(store.close_position()))
-        closing_thread.start()
-        for number in range(1, 9):
-            began = time.monotonic()
-            store.append([change_of(None, number, received(number))], BY_TEST, T0)
-            longest = max(longest, time.monotonic() - began)
-            time.sleep(0.6)
-        assert closing_thread.is_alive()
-        assert longest < 10
-    closing_thread.join(60)
-    assert closed == [8]
+    """A client died in the middle of an append and its transaction stays open: a batch is paid to its end."""
+    database = new_database()
+    with line_of(database.writer_dsn, tmp_path, QUICK_ENDS) as line, append_in_flight(database, 1):
+        settled = line.store.horizon()
+        batch_id = ready(line, 3)
+        line.execute(batch_id)
+        line.wait(batch_id)
+        assert {order.state for order in line.orders(batch_id).values()} == {OrderState.SUCCEEDED}
+        assert line.store.horizon() == settled
+
+
+def test_who_needs_everything_stops_waiting_with_a_sentence(
+    store: PostgresEventStore, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report waits for an append that began before the events it must show, and not for ever."""
+    monkeypatch.setattr(postgres, "CLOSING_SECONDS", 0.3)
+    with append_in_flight(database, 1):
+        store.append([change_of(None, 2, received(2))], BY_TEST, T0)
+        with pytest.raises(StoreBusyError, match="position 2 is committed, but the log is settled up to 0"):
+            store.close_position()
 
 
 def test_an_orphan_is_ended_by_the_server(database: ApplicationDatabase) -> None:
@@ -132,19 +141,3 @@ def test_closing_a_position_keeps_no_lock(database: ApplicationDatabase) -> None
         began = time.monotonic()
         PostgresEventStore(opened).append([change_of(None, 1, received(1))], BY_TEST, T0)
         assert time.monotonic() - began < 10
-
-
-def test_closing_a_position_that_fails_keeps_no_lock(database: ApplicationDatabase) -> None:
-    """The lock is one of the session: a refusal on the way gives it back, in the same session."""
-    with (
-        closing(psycopg2.connect(database.writer_dsn)) as orphan,
-        closing(psycopg2.connect(database.writer_dsn)) as session,
-    ):
-        orphan.cursor().execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
-        with pytest.raises(errors.LockNotAvailable):
-            session.cursor().execute("SELECT sat.close_position()")
-        session.rollback()
-        orphan.rollback()
-        with session.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
-            assert cursor.fetchone() == (0,)
