@@ -89,11 +89,6 @@ class PriceRecords(Service):
     meant, and :class:`~sat_hook.application.errors.ListingRefusedError` when no price list was ever read.
     """
 
-    def accounts(self, person: Person) -> tuple[str, ...]:
-        """The accounts whose prices were ever asked for."""
-        person.require(Right.VIEW)
-        return tuple(self._history().accounts())
-
     def listings(self, account: str | None, code: str, person: Person) -> ListedPeriods:
         """Every listing of a product.
 

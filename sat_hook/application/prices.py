@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
@@ -141,19 +142,14 @@ class Prices(Service):
         name = list_name("prices", account, query)
         place = None if cursor is None else ChangePlace(*_members(name, cursor))
         found: list[RecordedChange] = []
-        looked = 0
-        while True:
-            read = self._history().newest_changes(account, query.since, query.before, place, READ_AT_ONCE)
-            for recorded in read:
-                if query.takes(recorded):
-                    if len(found) == limit:
-                        return Page(tuple(found), cursor_of(name, ChangePlace.of(found[-1])))
-                    found.append(recorded)
-            if len(read) < READ_AT_ONCE:
-                return Page(tuple(found), None)
-            place, looked = ChangePlace.of(read[-1]), looked + len(read)
-            if looked >= MAXIMUM_LOOKED_AT:
-                return Page(tuple(found), cursor_of(name, place))
+        for looked, recorded in enumerate(self._each_change(account, query, place), 1):
+            if query.takes(recorded):
+                if len(found) == limit:
+                    return Page(tuple(found), cursor_of(name, ChangePlace.of(found[-1])))
+                found.append(recorded)
+            if looked == MAXIMUM_LOOKED_AT:
+                return Page(tuple(found), cursor_of(name, ChangePlace.of(recorded)))
+        return Page(tuple(found), None)
 
     def freshness(self, named: str, since: datetime, before: datetime, person: Person) -> Freshness:
         """How old what is known is, and which times of a period are without a list."""
@@ -232,7 +228,8 @@ class Prices(Service):
         :raises ListingRefusedError: more than :data:`MAXIMUM_EXPORTED` match.
         """
         person.require(Right.VIEW)
-        rows = list(self._each_change(self.account_of(named), query))
+        taken = filter(query.takes, self._each_change(self.account_of(named), query))
+        rows = list(islice(taken, MAXIMUM_EXPORTED + 1))
         if len(rows) > MAXIMUM_EXPORTED:
             raise ListingRefusedError(
                 f"changes: found more than {MAXIMUM_EXPORTED:,}; expected fewer: choose a shorter period"
@@ -258,15 +255,14 @@ class Prices(Service):
         ]
         return MARGINS.workbook(rows) if as_workbook else MARGINS.csv(rows)
 
-    def _each_change(self, account: str, query: ChangeQuery) -> Iterator[RecordedChange]:
-        place: ChangePlace | None = None
-        found = 0
+    def _each_change(
+        self, account: str, query: ChangeQuery, place: ChangePlace | None = None
+    ) -> Iterator[RecordedChange]:
+        """Every change of the query's period after a place, whether it is meant or not."""
         while True:
             read = self._history().newest_changes(account, query.since, query.before, place, READ_AT_ONCE)
-            taken = [recorded for recorded in read if query.takes(recorded)]
-            yield from taken
-            found += len(taken)
-            if len(read) < READ_AT_ONCE or found > MAXIMUM_EXPORTED:
+            yield from read
+            if len(read) < READ_AT_ONCE:
                 return
             place = ChangePlace.of(read[-1])
 

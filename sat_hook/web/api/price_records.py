@@ -15,12 +15,19 @@ from sat_hook.application.price_records import ChartFormat, Period
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
-from sat_hook.domain.prices import ChangeKind, PriceSnapshot, RecordedChange, SnapshotOutcome
+from sat_hook.domain.prices import ChangeKind, PriceSnapshot, SnapshotOutcome
 from sat_hook.presentation.language import Language
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, at
 from sat_hook.web.api.products import Listing, Price
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceRecordsDep
+from sat_hook.web.dependencies import (
+    AccountQuery,
+    CurrentPerson,
+    DayQuery,
+    Moment,
+    PriceRecordsDep,
+    PricesDep,
+)
 from sat_hook.web.downloads import as_download, written
 
 LARGEST_MOVES = 10
@@ -60,9 +67,9 @@ class RecordedPriceChange(Document):
 
     snapshot_id: int
     seen_at: datetime
-    kind: ChangeKind
-    before: Listing | None
-    after: Listing | None
+    kind: ChangeKind = at("change", "kind")
+    before: Listing | None = at("change", "before")
+    after: Listing | None = at("change", "after")
 
 
 class PriceMove(Document):
@@ -127,9 +134,9 @@ def list_prices(
 
 
 @router.get("/price-records/accounts", **route(Right.VIEW))
-def list_accounts(person: CurrentPerson, records: PriceRecordsDep) -> Page[str]:
+def list_accounts(person: CurrentPerson, prices: PricesDep) -> Page[str]:
     """List the accounts whose prices were ever asked for."""
-    return Page[str](items=records.accounts(person))
+    return Page[str](items=prices.accounts(person))
 
 
 @router.get("/price-records/lists", **route(Right.VIEW))
@@ -168,7 +175,7 @@ def list_changes(
     found = records.changes(
         period, person, product=product, jump_percent=jump_percent, cursor=cursor, limit=limit
     )
-    return Page[RecordedPriceChange](items=tuple(map(_change, found.items)), next=found.next)
+    return Page[RecordedPriceChange].model_validate(found)
 
 
 @router.get("/products/{code}/chart", **route(Right.VIEW, files=" ".join(f.media_type for f in ChartFormat)))
@@ -230,17 +237,6 @@ def margin_file(person: CurrentPerson, records: PriceRecordsDep, period: _Period
     """Return the orders that were sent in a period, with the price listed then, their cost and margin."""
     lines = written(line.encode("utf-8") for line in records.margin_file(period, person))
     return StreamingResponse(lines, headers=as_download("margin.csv"), media_type="text/csv")
-
-
-def _change(recorded: RecordedChange) -> RecordedPriceChange:
-    change = recorded.change
-    return RecordedPriceChange(
-        snapshot_id=recorded.snapshot_id,
-        seen_at=recorded.seen_at,
-        kind=change.kind,
-        before=change.before and Listing.model_validate(change.before),
-        after=change.after and Listing.model_validate(change.after),
-    )
 
 
 def _move(move: Move) -> PriceMove:

@@ -41,7 +41,7 @@ OTHERWISE = {
         "GET /v1/price-records and /v1/products have the same records",
     ),
     **dict.fromkeys(
-        ("AuditLogDep.accounts", "PricesDep.accounts", "SettlementsDep.accounts"),
+        ("AuditLogDep.accounts", "SettlementsDep.accounts"),
         "GET /v1/account-standings lists them",
     ),
     "EvidencePacksDep.run": "GET /v1/runs/audit_export/{run_id}",
