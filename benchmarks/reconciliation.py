@@ -106,8 +106,11 @@ def _measure(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
         server.stop("immediate")
 
 
-def prepare_books(database: ApplicationDatabase, folder: Path) -> None:
-    """Write two observations of the deposit and a settlement file that all agree with the orders."""
+def prepare_books(database: ApplicationDatabase, folder: Path, breaks: int = 0) -> None:
+    """Write two observations of the deposit and a settlement file.
+
+    :param breaks: rows of the file with another price; all others agree with the orders.
+    """
     with psycopg2.connect(database.owner_dsn) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT request_id, (body::jsonb #>> '{data,attributes,sales_price}')::bigint,"
@@ -115,7 +118,8 @@ def prepare_books(database: ApplicationDatabase, folder: Path) -> None:
         )
         proofs = cursor.fetchall()
     connection.close()
-    lines = [f"{key},{price},Success" for key, price, status in proofs if status == "Success"]
+    paid = [(key, price) for key, price, status in proofs if status == "Success"]
+    lines = [f"{key},{price + (number < breaks)},Success" for number, (key, price) in enumerate(paid)]
     spent = sum(price for _, price, status in proofs if status != "Failed")
     store = PostgresEventStore(Database(database.writer_dsn, "bench"))
     keeper, spool = BookKeeper(store, FixedClock()), LocalSpool(folder / "spool")

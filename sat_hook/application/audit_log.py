@@ -148,8 +148,7 @@ class AuditLog(Service):
         looked = 0
         while True:
             found = pages.newest(which, wanted, before)
-            entries = self._entries(pages, found)
-            rows += [entry for entry in entries if account in (None, entry.subject.account)]
+            rows += self._entries(pages, found, account)
             if len(rows) > limit:
                 return Page(tuple(rows[:limit]), cursor_of(name, (rows[limit - 1].entry.position,)))
             if len(found) < wanted:
@@ -230,8 +229,14 @@ class AuditLog(Service):
             return None
         return LogSlice(stream, types, query.by_people, actors, query.since, query.before)
 
-    def _entries(self, pages: LogPages, found: Sequence[RecordedEvent]) -> list[LogEntry]:
+    def _entries(
+        self, pages: LogPages, found: Sequence[RecordedEvent], account: str | None = None
+    ) -> list[LogEntry]:
+        """Events as entries; only those about an account, if one is given: the others need no masking."""
         subjects = pages.subjects({recorded.stream for recorded in found}) if found else {}
+        if account is not None:
+            about = {stream for stream, subject in subjects.items() if subject.account == account}
+            found = [recorded for recorded in found if recorded.stream in about]
         return [
             LogEntry(
                 entry=entry,

@@ -134,11 +134,11 @@ class Breaks(Service):
             if refusal is not None:
                 undone.append(UndoneBreak(one.break_id, refusal.reason.value, refusal.detail))
                 continue
-            counted = standing.setdefault((one.booked.category, one.state), [0, 0])
+            counted = standing.setdefault((one.category, one.state), [0, 0])
             counted[0] += 1
-            counted[1] += abs(one.booked.amount_rupiah)
-            amount += one.booked.amount_rupiah
-            size += abs(one.booked.amount_rupiah)
+            counted[1] += abs(one.amount_rupiah)
+            amount += one.amount_rupiah
+            size += abs(one.amount_rupiah)
             accounts[one.account] = None
         return BreakPreview(
             act=act,
@@ -166,12 +166,15 @@ class Breaks(Service):
             raise BreaksChangedError(
                 f"the chosen breaks have changed since they were shown (now {len(found)}); look at them again"
             )
-        return self._post_by_account(
+        decided = self._post_by_account(
             [one for one in found if break_decisions.refused(one.break_id, one.state, act.state) is None],
             lambda break_ids: DecideBreaks(break_ids, act.state, reason),
             person,
             act.value,
         )
+        # The next reader would otherwise wait for the tables to follow.
+        self._table()
+        return decided
 
     def decide_one(self, act: BreakAct, break_id: str, reason: str, person: Person) -> None:
         """Decide one break that the person looks at.

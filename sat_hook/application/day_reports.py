@@ -156,7 +156,7 @@ class DayReports(Service):
         recorded = self._recorded(row.account, day)
         versions = versions_of(recorded, day)
         version = version_numbered(versions, day, number)
-        figures = as_decided(self._figures(row.account, version, person), recorded, version)
+        figures = as_decided(self._figures(row.account, version, person), versions, version)
         return DayReport(
             row=row,
             figures=figures,
@@ -175,7 +175,7 @@ class DayReports(Service):
 
         person.require(*BOOK_READERS)
         account = self.account_of(named)
-        version = version_numbered(versions_of(self._recorded(account, day), day), day, None)
+        version = self._newest_close(account, day)
         groups = [group for group in self._figures(account, version, person).groups if choice.chooses(group)]
         name = f"day-orders {account} {day} {version.close.position} {choice}"
         number, start = 0, None
@@ -249,7 +249,13 @@ class DayReports(Service):
 
     def _recorded(self, account: str, day: date) -> list[RecordedEvent]:
         store = DayStore(self.database)
-        return store.day_events(account, _NOT_READ, _NOT_READ, day)
+        return store.day_events(account, _NOT_READ, _NOT_READ, day, with_decisions=True)
+
+    def _newest_close(self, account: str, day: date) -> Version:
+        """The version of a day that shows its newest close; decisions about its breaks are not read."""
+        store = DayStore(self.database)
+        recorded = store.day_events(account, _NOT_READ, _NOT_READ)
+        return version_numbered(versions_of(recorded, day), day, None)
 
     def _figures(self, account: str, version: Version, person: Person) -> DayFigures:
         # pandas is loaded by the first report, not with the server.
@@ -281,7 +287,7 @@ class DayReports(Service):
     def _adjusted(self, row: DayRow, person: Person) -> list[tuple[date, Adjustment]]:
         found = []
         for later in row.adjusted_in:
-            version = version_numbered(versions_of(self._recorded(row.account, later), later), later, None)
+            version = self._newest_close(row.account, later)
             figures = self._figures(row.account, version, person)
             found += [(later, item) for item in figures.adjustments if item.certified_day == row.day]
         return found

@@ -16,13 +16,12 @@ from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
 from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
-from sat_hook.domain.books_events import BreakDecided
 from sat_hook.domain.business_day import BusinessDay, midnight
-from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import user_named
 from sat_hook.reconciliation.deposit_match import look_near
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.books import DayStore
+from sat_hook.store.log_pages import LAST_POSITION
 
 MAXIMUM_CLOSINGS = 50
 """Runs that people may start to close one day."""
@@ -139,7 +138,7 @@ class Days(Service):
         if (run := _under_way(runs, connection, day)) is not None:
             return run
         conf: dict[str, Any] = {"accounts": [connection], "day": day.isoformat()}
-        books, _ = self._books(row.account, day, day)
+        books = self._books(row.account, day, day)
         minutes = cut_off_of(books, day)
         if minutes:
             conf["cut_off_minutes"] = minutes
@@ -173,19 +172,24 @@ class Days(Service):
         person.require(*BOOK_READERS)
         store = self.store
         account = self.account_of(named)
-        books, recorded = self._books(account, first, last)
+        head = DayStore(store.database).head(account)
+        books = self._books(account, first, last, head)
         in_flight = DayStore(store.database).in_flight_by_day(account, cut_off_of(books, last))
         now = clock_on(store).now()
         begun = _first_day(books, in_flight)
         days = [first + number * _ONE_DAY for number in range((last - first).days + 1)]
-        shown = [books.closes[day] for day in days if day in books.closes]
-        decided = self._decided(books, _first_decisions(recorded, shown))
+        with_open = [
+            close.posted.position
+            for close in (books.closes.get(day) for day in days)
+            if close is not None and close.event.open_breaks
+        ]
+        decided = self._decided(books, min(with_open), head) if with_open else {}
         return tuple(
             _row(
                 books,
                 day,
                 now,
-                seen_position=recorded[-1].position if recorded else 0,
+                seen_position=head,
                 begun=begun is not None and begun <= day,
                 decided=decided.get(day, 0),
                 in_flight=in_flight.get(day, 0),
@@ -193,18 +197,27 @@ class Days(Service):
             for day in days
         )
 
-    def _books(self, account: str, first: date, last: date) -> tuple[AccountBooks, list[RecordedEvent]]:
-        """The books without the breaks of closes, with the deposits of some days; and their events."""
+    def _books(
+        self, account: str, first: date, last: date, up_to_position: int = LAST_POSITION
+    ) -> AccountBooks:
+        """The books without breaks and decisions about them, with the deposits of some days."""
         recorded = DayStore(self.database).day_events(
-            account, midnight(first - _ONE_DAY), midnight(last + 3 * _ONE_DAY)
+            account,
+            midnight(first - _ONE_DAY),
+            midnight(last + 3 * _ONE_DAY),
+            up_to_position=up_to_position,
         )
-        return fold_books(account, recorded), recorded
+        return fold_books(account, recorded)
 
-    def _decided(self, books: AccountBooks, first_decided: Mapping[str, int]) -> dict[date, int]:
+    def _decided(self, books: AccountBooks, since_position: int, up_to_position: int) -> dict[date, int]:
         """How many of the breaks that were open at each close people have decided since.
 
         A break is carried from close to close, so only the last close before its decision is read.
+
+        :param since_position: of the first close that is shown.
         """
+        store = DayStore(self.database)
+        first_decided = store.first_decisions(books.account, since_position, up_to_position)
         last_with: dict[str, PostedClose] = {}
         for _, close in sorted(books.closes.items()):
             if close.event.open_breaks:
@@ -217,7 +230,7 @@ class Days(Service):
             return {}
         read = {close.event.day: close for close in last_with.values()}
         since = min(close.posted.position for close in read.values())
-        store, found = DayStore(self.database), Counter[date]()
+        found = Counter[date]()
         for item in store.open_when_closed(books.account, since, read, last_with):
             close = last_with[item.break_id]
             if (item.day, item.position) == (close.event.day, close.event.position):
@@ -228,16 +241,6 @@ class Days(Service):
                     and one.posted.position < first_decided[item.break_id]
                 )
         return found
-
-
-def _first_decisions(recorded: list[RecordedEvent], shown: list[PostedClose]) -> dict[str, int]:
-    """Where breaks were first decided, if after one of these closes that has open breaks."""
-    since = min((close.posted.position for close in shown if close.event.open_breaks), default=None)
-    first: dict[str, int] = {}
-    for item in recorded if since is not None else ():
-        if isinstance(item.event, BreakDecided):
-            first.setdefault(item.event.break_id, item.position)
-    return {break_id: position for break_id, position in first.items() if position > (since or 0)}
 
 
 def cut_off_of(books: AccountBooks, day: date) -> int:

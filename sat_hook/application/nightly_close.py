@@ -134,7 +134,7 @@ class NightlyClose:
         close, recorded = closed.close, self.keeper.recorded(self.account)
         # Another run may have closed the day at a later position meanwhile, and writes that report.
         versions = [one for one in versions_of(recorded, close.day) if one.close.position <= close.position]
-        report = keep_report(self.results, recorded, versions, close)
+        report = keep_report(self.results, versions, close)
         new = [item for item in close.open_breaks if item.first_seen == close.day]
         _log.info(
             "%s closed at position %s: %s orders, %s breaks open, %s of them new.",

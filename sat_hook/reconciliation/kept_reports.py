@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
-from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.close_computation import compute_close
 from sat_hook.reconciliation.close_digest import digest_of_close
@@ -37,19 +36,16 @@ class KeptReport:
         return _names_of(self.version)
 
 
-def keep_report(
-    spool: NamedSpool, recorded: Sequence[RecordedEvent], versions: Sequence[Version], close: DayClose
-) -> KeptReport:
+def keep_report(spool: NamedSpool, versions: Sequence[Version], close: DayClose) -> KeptReport:
     """Write the newest of ``versions``. A file that exists is never written again.
 
-    :param recorded: the account's stream.
     :param close: the day's result as it was recorded.
     """
     version = versions[-1]
     files = _found(spool, version)
     if _lacks(files, version):
         with tempfile.TemporaryDirectory(prefix="sat-report-") as folder:
-            written = write_report(as_decided(close, recorded, version), Path(folder), versions)
+            written = write_report(as_decided(close, versions, version), Path(folder), versions)
             # The workbook is written last: if it exists, the others do.
             for file in reversed(written):
                 if file.name not in files:
@@ -89,7 +85,7 @@ def report_of(
     )
     if digest_of_close(close) != version.close.result_digest:
         raise NotReproducedError(f"{day}: the log gives another result than was recorded")
-    return keep_report(spool, recorded, versions[: version.number], close)
+    return keep_report(spool, versions[: version.number], close)
 
 
 def figures_of_close(spool: NamedSpool, version: Version) -> DayFigures | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from sat_hook.domain.books_events import BreakDecided, DayCertified, DayClosed, DayPrepared
 from sat_hook.presentation.language import Wording
@@ -47,21 +48,42 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
     say = wording.text
     words = (_("Version"), _("When"), _("Who"), _("What"), _("Log position"))
     headings = tuple(Heading(say(word), is_number=word in ("Version", "Log position")) for word in words)
-    rows = tuple(
-        (
-            Cell(wording.number(item.number), Opens("version", {"version": str(item.number)})),
-            Cell(wording.time(item.at)),
-            Cell(person_of(item.actor)),
-            Cell(what_of(item.event, wording)),
-            Cell(wording.number(item.position)),
+    rows = []
+    for _key, together in groupby(versions, _made_by):
+        *earlier, item = together
+        said = what_of(item.event, wording)
+        if earlier and isinstance(item.event, BreakDecided):
+            said = _what_of_many(len(earlier) + 1, item.event, wording)
+        rows.append(
+            (
+                Cell(wording.number(item.number), Opens("version", {"version": str(item.number)})),
+                Cell(wording.time(item.at)),
+                Cell(person_of(item.actor)),
+                Cell(said),
+                Cell(wording.number(item.position)),
+            )
         )
-        for item in versions
-    )
     note = say(
         _("Each close, decision and signature makes a version, and leaves those before it as they are.")
     )
     return Section(
-        "versions", say(_("Versions and signatures")), tables=(Table(headings, rows),), notes=(note,)
+        "versions", say(_("Versions and signatures")), tables=(Table(headings, tuple(rows)),), notes=(note,)
+    )
+
+
+def _made_by(version: Version) -> tuple[object, ...]:
+    """The same for versions that one decision about several breaks made."""
+    event = version.event
+    if not isinstance(event, BreakDecided):
+        return (version.number,)
+    return version.at, version.actor, event.state, event.reason
+
+
+def _what_of_many(breaks: int, event: BreakDecided, wording: Wording) -> str:
+    state = wording.text(report_words.BREAK_STATES[event.state])
+    return (
+        wording.text(_("%(number)s breaks")) % {"number": wording.number(breaks)}
+        + f": {state}: {event.reason}"
     )
 
 

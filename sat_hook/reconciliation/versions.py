@@ -20,6 +20,7 @@ _LONGEST_BEGINNING = 400
 _BREAK_ID = re.compile(r'"break_id":"(K[A-Z2-7]{15})"')
 VersionEvent = DayClosed | BreakDecided | DayPrepared | DayCertified
 """The events that make versions."""
+_TYPES = {kind.__name__ for kind in (DayClosed, BreakDecided, DayPrepared, DayCertified)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
             if of_day in item.data[:_LONGEST_BEGINNING].partition('"breaks"')[0]:
                 break_ids.update(_BREAK_ID.findall(item.data))
             continue
+        if item.type_name not in _TYPES or not _may_be_of(item, break_ids):
+            continue
         event = item.event
         if not isinstance(event, VersionEvent) or (what := _what(event, day, break_ids)) is None:
             continue
@@ -81,6 +84,14 @@ def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
             number, actor = len(versions) + 1, item.provenance.actor
             versions.append(Version(number, item.position, item.occurred_at, actor, what, event, *close))
     return versions
+
+
+def _may_be_of(item: RecordedEvent, break_ids: set[str]) -> bool:
+    """False for a decision about the break of another day, which is not parsed: there may be very many."""
+    if item.type_name != BreakDecided.__name__:
+        return True
+    found = _BREAK_ID.search(item.data)
+    return found is not None and found[1] in break_ids
 
 
 def _what(event: VersionEvent, day: date, break_ids: set[str]) -> str | None:
@@ -115,23 +126,17 @@ def version_numbered(versions: list[Version], day: date, number: int | None) -> 
 Result = TypeVar("Result", DayClose, DayFigures)
 
 
-def as_decided(close: Result, recorded: Iterable[RecordedEvent], version: Version) -> Result:
-    """Return the result of a close with people's later decisions about its breaks, up to a version."""
+def as_decided(close: Result, versions: Iterable[Version], version: Version) -> Result:
+    """Return the result of a close with people's decisions about its breaks up to one of its versions."""
     said = {
-        item.event.break_id: item
-        for item in recorded
-        if isinstance(item.event, BreakDecided) and version.closed_at < item.position <= version.position
+        item.event.break_id: (item, item.event)
+        for item in versions
+        if version.closed_at < item.position <= version.position and isinstance(item.event, BreakDecided)
     }
     breaks = []
     for one in close.breaks:
-        item = said.get(one.break_id)
-        if item is not None and isinstance(item.event, BreakDecided):
-            one = replace(
-                one,
-                state=item.event.state,
-                reason=item.event.reason,
-                actor=item.provenance.actor,
-                decided_at=item.occurred_at,
-            )
+        if one.break_id in said:
+            item, event = said[one.break_id]
+            one = replace(one, state=event.state, reason=event.reason, actor=item.actor, decided_at=item.at)
         breaks.append(one)
     return replace(close, breaks=tuple(breaks))

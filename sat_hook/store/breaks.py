@@ -61,6 +61,7 @@ class FoundBreak(NamedTuple):
     """A break as it stands.
 
     :param closed_day: the newest day whose close has it.
+    :param text: what that close recorded of it, as JSON. Who asks for thousands seldom needs it.
     :param version: of the account's stream, when something last happened to it.
     :param is_listed: False when the days that had it were closed again without it.
     """
@@ -68,7 +69,9 @@ class FoundBreak(NamedTuple):
     break_id: str
     account: str
     closed_day: date
-    booked: happened.BookedBreak
+    category: BreakCategory
+    amount_rupiah: int
+    text: str
     state: BreakState
     reason: str | None
     decided_by: str | None
@@ -78,6 +81,11 @@ class FoundBreak(NamedTuple):
     files: int
     version: int
     is_listed: bool = True
+
+    @property
+    def booked(self) -> happened.BookedBreak:
+        """The break as that close recorded it."""
+        return happened.BookedBreak.model_validate_json(self.text)
 
 
 class Aged(NamedTuple):
@@ -127,8 +135,8 @@ class BreakTable:
                     limit=limit + 1,
                 )
             )
-        found = [_found(row[:12]) for row in rows[:limit]]
-        following = BreakPlace(rows[limit - 1][12], rows[limit - 1][0]) if len(rows) > limit else None
+        found = [_found(row[:14]) for row in rows[:limit]]
+        following = BreakPlace(rows[limit - 1][14], rows[limit - 1][0]) if len(rows) > limit else None
         return found, following
 
     def count(self, which: BreakFilter) -> tuple[int, int]:
@@ -272,12 +280,14 @@ def _filters(which: BreakFilter) -> dict[str, Any]:
 
 
 def _found(row: Sequence[Any]) -> FoundBreak:
-    break_id, account, closed_day, booked, state, *rest = row
+    break_id, account, closed_day, category, amount_rupiah, text, state, *rest = row
     return FoundBreak(
         break_id,
         account,
         closed_day,
-        happened.BookedBreak.model_validate_json(booked),
+        BreakCategory(category),
+        amount_rupiah,
+        text,
         BreakState(state),
         *rest,
     )

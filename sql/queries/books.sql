@@ -1,9 +1,22 @@
--- name: day_events(stream, types, observed_since, observed_before, day)
+-- name: head_of_books(stream)$
+-- The position of the newest event of a stream. An event is appended after all earlier ones of its stream are
+-- committed, so nothing below it appears later.
+SELECT position FROM sat.events WHERE stream = :stream ORDER BY version DESC LIMIT 1;
+
+-- name: first_decisions(stream, since_position, up_to_position)
+-- Where each break was first decided, if between two positions.
+SELECT data::jsonb ->> 'break_id' AS break_id, min(position)
+FROM sat.events
+WHERE stream = :stream AND type = 'BreakDecided' AND position <= :up_to_position
+GROUP BY break_id
+HAVING min(position) > :since_position;
+
+-- name: day_events(stream, types, observed_since, observed_before, day, up_to_position)
 -- The events that say how an account's days stand, with the observations of the deposit of a time, and with the breaks
 -- of one day's closes, or of none. A close may have many breaks: only the beginnings of the others are read.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
 FROM sat.events
-WHERE stream = :stream
+WHERE stream = :stream AND position <= :up_to_position
   AND (type = ANY (:types) OR (
       type = 'BreaksRecorded' AND strpos(split_part(left(data, 400), '"breaks"', 1), '"day":"' || :day || '"') > 0
   ))

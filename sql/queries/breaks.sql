@@ -102,7 +102,7 @@ WHERE break_id = :break_id;
 -- name: page_of_breaks(sort, account, states, category, day, first_seen_from, first_seen_until, assignee, after_key, after_id, limit)
 -- A page of breaks, the oldest or the largest first.
 SELECT
-    break_id, account, closed_day, booked::text, state, reason, decided_by, decided_at, assignee, comments, files, version,
+    break_id, account, closed_day, category, amount_rupiah, booked::text, state, reason, decided_by, decided_at, assignee, comments, files, version,
     CASE :sort WHEN 'size' THEN by_size ELSE by_age END
 FROM sat.breaks
 WHERE is_listed
@@ -140,7 +140,7 @@ FROM (
 -- name: breaks_named(break_ids)
 -- These breaks, whether their days were closed again without them or not.
 SELECT
-    break_id, account, closed_day, booked::text, state, reason, decided_by, decided_at, assignee, comments, files, version,
+    break_id, account, closed_day, category, amount_rupiah, booked::text, state, reason, decided_by, decided_at, assignee, comments, files, version,
     is_listed
 FROM sat.breaks
 WHERE break_id = ANY (:break_ids);
@@ -149,7 +149,9 @@ WHERE break_id = ANY (:break_ids);
 -- What people did about a break.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
 FROM sat.events
-WHERE stream = :stream AND type = ANY (:types) AND data::jsonb ->> 'break_id' = :break_id
+WHERE stream = :stream AND type = ANY (:types)
+  -- Only texts that have the id are parsed.
+  AND CASE WHEN strpos(data, :break_id) > 0 THEN data::jsonb ->> 'break_id' = :break_id ELSE false END
 ORDER BY version;
 
 -- name: ages(account, states)

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from sat_hook.domain.books_events import BreakDecided, DayClosed
+from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.order import OrderState
 from sat_hook.presentation.chart_style import COLOURS, STYLE, Meaning
 from sat_hook.presentation.charts import Bar, Part, Step, stacked_bars, waterfall
@@ -35,6 +37,7 @@ from sat_hook.reconciliation.report_orders import GROUP_OF
 from sat_hook.reconciliation.report_parts import Section
 from sat_hook.reconciliation.report_pdf import FONTS, MISSING, render_pdf
 from sat_hook.reconciliation.report_sections import sections_of
+from sat_hook.reconciliation.versions import Version, VersionEvent
 from tests.pdf_text import pdf_text
 from tests.reconciliation_days import closed_day
 
@@ -176,6 +179,43 @@ def test_a_large_day_stays_a_page(close: DayClose) -> None:
     assert len(shown["largest"].tables[0].rows) == MAXIMUM_BREAKS
     assert "The largest 100 of 700" in text_of(shown["largest"])
     assert "The 200 largest of 450 products" in text_of(shown["products"])
+
+
+def test_breaks_that_were_decided_at_once_are_one_line(close: DayClose) -> None:
+    """Each decision is a version; a report that listed thousands of them could not be read."""
+    closed = DayClosed(
+        account=close.account,
+        day=close.day,
+        cut_off_minutes=0,
+        position=9,
+        result_digest="0" * 64,
+        orders=1,
+        open_breaks=3,
+        saldo=None,
+        adjusted_days={},
+    )
+
+    def version(number: int, event: VersionEvent, minute: int) -> Version:
+        at = close.business_day.closes_at + timedelta(minutes=minute)
+        return Version(number, 10 + number, at, "user:tika", "", event, closed, 11)
+
+    def decided(number: int) -> BreakDecided:
+        key = f"K{number:015d}"
+        return BreakDecided(
+            account=close.account, break_id=key, state=BreakState.EXPLAINED, reason="late file"
+        )
+
+    versions = [
+        version(1, closed, 0),
+        *(version(n, decided(n), 5) for n in (2, 3, 4)),
+        version(5, decided(5), 7),
+    ]
+    made = {one.name: one for one in sections_of(figures(close), versions, Wording(Language.ENGLISH))}
+    numbers_and_words = [(row[0].text, row[3].text) for row in made["versions"].tables[0].rows]
+    assert numbers_and_words[1:] == [
+        ("4", "3 breaks: explained: late file"),
+        ("5", "break K000000000000005: explained: late file"),
+    ]
 
 
 def test_every_state_has_a_colour() -> None:
