@@ -9,11 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sat_hook.application.batch_standing import awaits_approval
-from sat_hook.application.batch_starts import last_run_of
-from sat_hook.application.errors import RunsError
+from sat_hook.application.batch_standing import StoppedBatches, awaits_approval
 from sat_hook.application.installation import AccountNames, Installation, names_of
-from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Runs
 from sat_hook.domain.account import AccountPaused, AccountStanding, new_account
 from sat_hook.domain.alerts import Alert
 from sat_hook.domain.batch import BatchState
@@ -35,7 +32,6 @@ from sat_hook.store.order_lists import OrderLists
 
 MAXIMUM_ALERTS = 200
 """The newest alerts of all accounts, of which an account shows its own."""
-MAXIMUM_STOPPED = 20
 """Batches of which the last run is looked up in Airflow."""
 
 
@@ -166,11 +162,8 @@ def funds_of(installation: Installation, account: str) -> AccountFunds:
     )
 
 
-def needs(installation: Installation, runs: Runs) -> tuple[NeedRow, ...]:
-    """What needs a person, by kind and account; what nothing needs is left out.
-
-    :param runs: of the person. Where Airflow does not answer about them, no batch counts as stopped.
-    """
+def needs(installation: Installation, stopped: StoppedBatches) -> tuple[NeedRow, ...]:
+    """What needs a person, by kind and account; what nothing needs is left out."""
     order, database = list(NeedKind), installation.store().database
     lists = BatchLists(database)
     found = sorted(lists.open_batches(), key=lambda one: one.submitted_at)
@@ -184,7 +177,7 @@ def needs(installation: Installation, runs: Runs) -> tuple[NeedRow, ...]:
     rows = [
         *_approvals_in_need(database, awaiting),
         *_batches_short_of_funds(installation, going_on, counts),
-        *_stopped_batches(installation, going_on, counts, runs),
+        *_stopped_batches(going_on, counts, stopped),
         *_orders_in_need(database),
         *_accounts_in_need(database),
     ]
@@ -229,32 +222,10 @@ def _batches_short_of_funds(
 
 
 def _stopped_batches(
-    installation: Installation,
-    going_on: Sequence[FoundBatch],
-    counts: Mapping[str, BatchCounts],
-    runs: Runs,
+    going_on: Sequence[FoundBatch], counts: Mapping[str, BatchCounts], stopped: StoppedBatches
 ) -> Iterator[NeedRow]:
-    """Batches with orders to send, of which the last run has ended: it failed, or a person released orders
-    afterwards.
-    """
-    try:
-        under_way = runs.under_way(BATCH_DAG)
-        if len(under_way) >= MAXIMUM_UNDER_WAY:
-            return  # more may be under way, so none is called stopped
-        at_work = {run.conf.get("batch_id") for run in under_way}
-        idle = [
-            found
-            for found in going_on
-            if found.batch.batch_id not in at_work and _has_more_to_send(found, counts[found.batch.batch_id])
-        ]
-        last = [
-            (found, last_run_of(installation.store(), found.batch.batch_id, runs))
-            for found in idle[:MAXIMUM_STOPPED]
-        ]
-    except RunsError:
-        return
-    stopped = [found for found, run in last if run is not None and run.state.is_final]
-    for account, batches in _by_account(stopped).items():
+    ids = stopped.among(going_on, counts)
+    for account, batches in _by_account([one for one in going_on if one.batch.batch_id in ids]).items():
         yield NeedRow(
             kind=NeedKind.STOPPED,
             account=account,
@@ -262,12 +233,6 @@ def _stopped_batches(
             since=batches[0].submitted_at,
             batch_ids=_ids(batches),
         )
-
-
-def _has_more_to_send(found: FoundBatch, counts: BatchCounts) -> bool:
-    if found.batch.state is BatchState.SUBMITTED:
-        return True
-    return any(count.state in (OrderState.RECEIVED, OrderState.QUOTED) for count in counts.states)
 
 
 def _by_account(batches: Sequence[FoundBatch]) -> dict[str, list[FoundBatch]]:

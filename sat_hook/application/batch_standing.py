@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
+from sat_hook.application.batch_starts import last_run_of
+from sat_hook.application.errors import RunsError
+from sat_hook.application.installation import Installation
+from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Runs
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.store.batch_lists import BatchCounts, BatchFilter, FoundBatch
 from sat_hook.store.event_store import NEEDING_STATES
+
+MAXIMUM_LOOKED_UP = 50
+"""Batches whose last run is looked up for one request. Of more batches that no run works on, the others are
+not called stopped."""
 
 
 class BatchStanding(StrEnum):
@@ -22,6 +31,7 @@ class BatchStanding(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"
     SHORT_OF_FUNDS = "short_of_funds"
     PAYING = "paying"
+    STOPPED = "stopped"
     COMPLETE = "complete"
     WITHDRAWN = "withdrawn"
     REJECTED = "rejected"
@@ -39,11 +49,65 @@ def awaits_approval(batch: Batch) -> bool:
     )
 
 
-def standing_of(batch: Batch, counts: BatchCounts, available_rupiah: int | None) -> BatchStanding:
+@dataclass(slots=True)
+class StoppedBatches:
+    """Tells which batches have stopped: orders are left to send, and their last run has ended.
+
+    It failed, or a person released orders afterwards. Serves one request, so Airflow is asked once. Where
+    Airflow does not answer, no batch counts as stopped.
+
+    :param runs: of the person who asks.
+    """
+
+    installation: Installation
+    runs: Runs
+    _known: dict[str, bool] = field(default_factory=dict)
+    _at_work: frozenset[Any] | None = None
+
+    def among(self, found: Sequence[FoundBatch], counts: Mapping[str, BatchCounts]) -> frozenset[str]:
+        """Those of the batches that have stopped, by id."""
+        batches = [one.batch for one in found]
+        idle = [batch.batch_id for batch in batches if _may_have_stopped(batch, counts[batch.batch_id])]
+        try:
+            return frozenset(batch_id for batch_id in idle if self._has_stopped(batch_id))
+        except RunsError:
+            return frozenset()
+
+    def _has_stopped(self, batch_id: str) -> bool:
+        if self._at_work is None:
+            under_way = self.runs.under_way(BATCH_DAG)
+            self._at_work = frozenset(run.conf.get("batch_id") for run in under_way)
+            if len(under_way) >= MAXIMUM_UNDER_WAY:
+                raise RunsError(0, "more runs may be under way")
+        if batch_id in self._at_work:
+            return False
+        if batch_id not in self._known and len(self._known) < MAXIMUM_LOOKED_UP:
+            run = last_run_of(self.installation.store(), batch_id, self.runs)
+            self._known[batch_id] = run is not None and run.state.is_final
+        return self._known.get(batch_id, False)
+
+
+def _may_have_stopped(batch: Batch, counts: BatchCounts) -> bool:
+    """Whether only its run is missing: no person has to answer first, and there is more to send."""
+    if batch.state.is_final or batch.withdrawn is not None or batch.rejecter is not None:
+        return False
+    if awaits_approval(batch):
+        return False
+    if batch.state is BatchState.SUBMITTED:
+        return True
+    return any(count.state in (OrderState.RECEIVED, OrderState.QUOTED) for count in counts.states)
+
+
+def standing_of(
+    batch: Batch, counts: BatchCounts, available_rupiah: int | None, *, has_stopped: bool
+) -> BatchStanding:
     """How a batch stands.
 
     :param available_rupiah: what is free of its account's deposit; None when that is not known.
+    :param has_stopped: see :class:`StoppedBatches`.
     """
+    if has_stopped:
+        return BatchStanding.STOPPED
     if batch.withdrawn is not None:
         return BatchStanding.WITHDRAWN
     if batch.rejecter is not None:
@@ -71,6 +135,12 @@ _STATES: Mapping[BatchStanding, tuple[BatchState, ...]] = {
     BatchStanding.AWAITING_APPROVAL: (BatchState.QUOTED,),
     BatchStanding.SHORT_OF_FUNDS: (BatchState.QUOTED,),
     BatchStanding.PAYING: (BatchState.QUOTED,),
+    BatchStanding.STOPPED: (
+        BatchState.SUBMITTED,
+        BatchState.RECEIVED,
+        BatchState.VALIDATED,
+        BatchState.QUOTED,
+    ),
     BatchStanding.COMPLETE: (BatchState.COMPLETED,),
     BatchStanding.REFUSED: (BatchState.REFUSED,),
 }
@@ -150,7 +220,12 @@ _WILL_NOT_BE_PAID = (OrderState.REJECTED, OrderState.CANCELLED)
 
 
 def row_of(
-    found: FoundBatch, counts: BatchCounts, refused_rows: int, available_rupiah: int | None
+    found: FoundBatch,
+    counts: BatchCounts,
+    refused_rows: int,
+    available_rupiah: int | None,
+    *,
+    has_stopped: bool,
 ) -> BatchRow:
     """The row of a batch."""
     batch = found.batch
@@ -162,7 +237,7 @@ def row_of(
         maker=user_named(found.submitted_by),
         submitted_at=found.submitted_at,
         account=batch.account,
-        standing=standing_of(batch, counts, available_rupiah),
+        standing=standing_of(batch, counts, available_rupiah, has_stopped=has_stopped),
         state=batch.state,
         starts_at=batch.starts_at,
         set_aside=batch.set_aside,

@@ -52,12 +52,12 @@ class Deliveries(Service):
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to deliver.
     """
 
+    listings: Listings
+
     def batches(self, person: Person, *, cursor: str | None = None) -> Page[BatchRow]:
         """Batches with paid orders, the newest first. A page may be short while there is a next one."""
         person.require(Right.DELIVER)
-        found = Listings(self.installation).batches(
-            BatchQuery(), _viewing(person), cursor=cursor, limit=USUAL_PAGE
-        )
+        found = self.listings.batches(BatchQuery(), _viewing(person), cursor=cursor, limit=USUAL_PAGE)
         return Page(tuple(row for row in found.items if _paid(row)), found.next)
 
     def of_batch(self, batch_id: str, person: Person) -> Deliverable:
@@ -66,7 +66,7 @@ class Deliveries(Service):
         :raises BatchNotFoundError: there is no such batch.
         """
         person.require(Right.DELIVER)
-        details = Listings(self.installation).batch(batch_id, _viewing(person))
+        details = self.listings.batch(batch_id, _viewing(person))
         paid = _paid(details.row)
         return Deliverable(
             row=details.row,

@@ -26,6 +26,7 @@ from sat_hook.application.batch_details import BatchDetails, batch_details
 from sat_hook.application.batch_standing import (
     BatchQuery,
     BatchRow,
+    StoppedBatches,
     awaits_approval,
     row_of,
 )
@@ -35,7 +36,6 @@ from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.application.runs import Runs
 from sat_hook.application.service import Service
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
@@ -103,6 +103,8 @@ class Listings(Service):
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to view, and
     those that take a cursor :class:`~sat_hook.application.errors.CursorError`.
     """
+
+    stopped: StoppedBatches
 
     def batches(
         self, query: BatchQuery, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
@@ -253,12 +255,12 @@ class Listings(Service):
         person.require(Right.VIEW)
         return next(iter(deposits(self.installation, DEPOSIT_DAYS, account)), None)
 
-    def needs_you(self, person: Person, runs: Runs) -> tuple[NeedRow, ...]:
+    def needs_you(self, person: Person) -> tuple[NeedRow, ...]:
         """What needs a person: approvals, held and escalated orders, funds, stopped batches, pauses, untold
         alerts.
         """
         person.require(Right.VIEW)
-        return needs(self.installation, runs)
+        return needs(self.installation, self.stopped)
 
     def batches_of(self, batch_ids: Sequence[str], person: Person) -> list[BatchRow]:
         """These batches, in this order; an id of none is left out."""
@@ -354,12 +356,14 @@ class Listings(Service):
         with_others = [one.batch.batch_id for one in found if one.batch.set_aside]
         refused = lists.refused_rows(with_others) if with_others else {}
         available = self._available(found, counts)
+        stopped = self.stopped.among(found, counts)
         return [
             row_of(
                 one,
                 counts[one.batch.batch_id],
                 refused.get(one.batch.batch_id, 0),
                 available.get(one.batch.account),
+                has_stopped=one.batch.batch_id in stopped,
             )
             for one in found
         ]

@@ -13,6 +13,7 @@ from sat_hook.application.approvals import Approvals
 from sat_hook.application.asked_runs import AskedRuns
 from sat_hook.application.audit_log import AuditLog
 from sat_hook.application.batch_reports import BatchReports
+from sat_hook.application.batch_standing import StoppedBatches
 from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.bulk_decisions import BulkDecisions
 from sat_hook.application.closed_days import ClosedDays
@@ -106,6 +107,14 @@ async def _runs(request: Request, host: HostDep) -> Runs:
     return host.runs(request)
 
 
+async def _listings(request: Request, host: HostDep) -> Listings:
+    return Listings(host, StoppedBatches(host, host.runs(request)))
+
+
+async def _deliveries(host: HostDep, listings: Annotated[Listings, Depends(_listings)]) -> Deliveries:
+    return Deliveries(host, listings)
+
+
 async def _sign_ins(request: Request, host: HostDep) -> SignIns:
     return SignIns(host, cast("SeenSessions", request.app.state.sessions))
 
@@ -123,10 +132,10 @@ DayBooksDep = Annotated[DayBooks, Depends(service(DayBooks))]
 DayReportsDep = Annotated[DayReports, Depends(service(DayReports))]
 DaysDep = Annotated[Days, Depends(service(Days))]
 DecisionsDep = Annotated[Decisions, Depends(service(Decisions))]
-DeliveriesDep = Annotated[Deliveries, Depends(service(Deliveries))]
+DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(service(EvidencePacks))]
 HoldersDep = Annotated[RightHolders, Depends(_holders)]
-ListingsDep = Annotated[Listings, Depends(service(Listings))]
+ListingsDep = Annotated[Listings, Depends(_listings)]
 NotificationsDep = Annotated[Notifications, Depends(service(Notifications))]
 OrderExportsDep = Annotated[OrderExports, Depends(service(OrderExports))]
 PayAgainDep = Annotated[PayAgain, Depends(service(PayAgain))]

@@ -16,7 +16,7 @@ from sat_hook.store.rechecks import RecheckCount
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page
 from sat_hook.web.api.orders import Alert
-from sat_hook.web.dependencies import CurrentPerson, ListingsDep, RunsDep
+from sat_hook.web.dependencies import CurrentPerson, ListingsDep
 
 router = APIRouter(tags=["lists"])
 
@@ -65,11 +65,11 @@ def show_me(person: CurrentPerson) -> Me:
 
 
 @router.get("/needs", **route(Right.VIEW))
-def list_needs(person: CurrentPerson, listings: ListingsDep, runs: RunsDep) -> Page[NeedsPerson]:
+def list_needs(person: CurrentPerson, listings: ListingsDep) -> Page[NeedsPerson]:
     """List what needs a person: approvals, held and escalated orders, funds, stopped batches, pauses, untold
     alerts.
     """
-    return Page[NeedsPerson](items=tuple(map(NeedsPerson.model_validate, listings.needs_you(person, runs))))
+    return Page[NeedsPerson](items=tuple(map(NeedsPerson.model_validate, listings.needs_you(person))))
 
 
 @router.get("/alerts", **route(Right.VIEW))

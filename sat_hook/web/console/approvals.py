@@ -174,7 +174,6 @@ class Desk:
             200 if choice is None else 409,
             details=details,
             batch=details.row,
-            run=self.starts.last_run(batch_id, self.site.person, self.runs),
             segments=segments_of(details),
             held=details.row.orders.get(OrderState.HELD, 0),
             came_second=choice is not None,

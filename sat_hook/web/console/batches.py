@@ -109,7 +109,6 @@ def batch(
     progress = details.progress
     # Nothing more can be run of a batch that has ended, so its runs are not looked up.
     run = None if progress.batch.state.is_final else starts.last_run(batch_id, site.person, runs)
-    has_stopped = run is not None and run.state.is_final and progress.to_go > progress.in_flight
     orders = None
     if not site.is_part:
         # The upper part, which asks for itself every few seconds, shows no order.
@@ -131,7 +130,7 @@ def batch(
         needs=[(reason_words(need.code, site.wording), need.rows) for need in details.needs],
         steps=list(steps_of(details, site.wording)),
         run=run,
-        left=again.left(batch_id, site.person) if has_stopped else None,
+        left=again.left(batch_id, site.person) if details.row.standing is BatchStanding.STOPPED else None,
         may_pay_again=site.person.has(Right.SUBMIT)
         and site.person.has(Right.VIEW_NUMBERS)
         and any(details.row.orders.get(state) for state in FAILED_STATES),

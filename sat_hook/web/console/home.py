@@ -17,7 +17,7 @@ from sat_hook.domain.business_day import day_bounds
 from sat_hook.web.console import words
 from sat_hook.web.console.language import COOKIE, Language
 from sat_hook.web.console.site import YEAR_SECONDS, Site, SiteDep, go_to
-from sat_hook.web.dependencies import ListingsDep, RunsDep
+from sat_hook.web.dependencies import ListingsDep
 
 SHOWN_BATCHES = 10
 SHOWN_STOPPED = 5
@@ -35,10 +35,10 @@ _PLACES: Mapping[NeedKind, tuple[str, Mapping[str, str]]] = {
 
 
 @router.get("/")
-def home(site: SiteDep, listings: ListingsDep, runs: RunsDep) -> Response:
+def home(site: SiteDep, listings: ListingsDep) -> Response:
     """What waits for people, each account's deposit, and the batches of today."""
     start, end = day_bounds(datetime.now(UTC))
-    needs = listings.needs_you(site.person, runs)
+    needs = listings.needs_you(site.person)
     stopped = [key for need in needs if need.kind is NeedKind.STOPPED for key in need.batch_ids]
     return site.page(
         "home",

@@ -29,6 +29,7 @@ BATCHES: Mapping[BatchStanding, Words] = {
     BatchStanding.AWAITING_APPROVAL: Words(_("waiting for approval"), "wait"),
     BatchStanding.SHORT_OF_FUNDS: Words(_("waiting for a top-up"), "wait"),
     BatchStanding.PAYING: Words(_("being paid"), "busy"),
+    BatchStanding.STOPPED: Words(_("stopped"), "bad"),
     BatchStanding.COMPLETE: Words(_("complete"), "good"),
     BatchStanding.WITHDRAWN: Words(_("withdrawn"), "none"),
     BatchStanding.REJECTED: Words(_("rejected"), "bad"),

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from sat_hook.application.batch_standing import StoppedBatches
 from sat_hook.application.listings import Listings
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
@@ -28,7 +29,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 from tests.quoted_batches import Row, quoted_batch
-from tests.web_host import FakeAccounts, FakeHost
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns
 
 SEER = Person("vera", frozenset({Right.VIEW}))
 READER = Person("nora", frozenset({Right.VIEW, Right.VIEW_NUMBERS}))
@@ -113,7 +114,7 @@ def office_in(database: ApplicationDatabase) -> Iterator[Office]:
     store, clock = PostgresEventStore(opened), ManualClock()
     host = FakeHost(store=store)
     host.accounts = FakeAccounts({"sat_default": ACCOUNT, "other": "another"})
-    yield Office(Listings(host), CommandHandler(store, clock), store, clock)
+    yield Office(Listings(host, StoppedBatches(host, FakeRuns())), CommandHandler(store, clock), store, clock)
     opened.close()
 
 

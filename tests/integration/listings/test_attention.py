@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sat_hook.application.attention import NeedKind
+from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.errors import RunsError
+from sat_hook.application.listings import Listings
 from sat_hook.application.runs import BATCH_DAG, Run, RunState
 from sat_hook.domain import order_events
 from sat_hook.domain.account import PauseAccount, ResumeAccount
@@ -24,7 +27,7 @@ BY_PAULA = Provenance("user:paula", "plugin:pause")
 def test_nothing_needs_nobody(office: Office) -> None:
     """A batch on its way is not on the list, and a deposit that was never observed is short of nothing."""
     office.batch("november")
-    assert office.lists.needs_you(SEER, FakeRuns()) == ()
+    assert office.lists.needs_you(SEER) == ()
 
 
 def test_everything_that_waits_is_on_the_list(office: Office) -> None:
@@ -47,7 +50,7 @@ def test_everything_that_waits_is_on_the_list(office: Office) -> None:
     book.settle_notified(["told"], T0)
     found = [
         (row.kind, row.account, row.count, row.since, row.batch_ids, row.missing_rupiah, row.code)
-        for row in office.lists.needs_you(SEER, FakeRuns())
+        for row in office.lists.needs_you(SEER)
     ]
     missing = 900_000 - (100_000 - PRICES[1])
     assert found == [
@@ -87,18 +90,31 @@ def test_a_batch_that_no_run_works_on_any_more_is_on_the_list(office: Office) ->
     office.ask_for_approval(awaiting)
     office.withdraw(withdrawn)
     office.complete(complete)
-    _, row = office.lists.needs_you(SEER, runs)
+
+    def lists(of: FakeRuns) -> Listings:
+        return replace(office.lists, stopped=StoppedBatches(office.lists.installation, of))
+
+    _, row = lists(runs).needs_you(SEER)
     assert (row.kind, row.count, row.batch_ids) == (NeedKind.STOPPED, 2, (failed, released))
     assert [found.file_name for found in office.lists.batches_of(row.batch_ids, SEER)] == [
         "failed.csv",
         "released.csv",
     ]
+    # Every list and the batch itself say the same.
+    standings = {row.batch_id: row.standing for row in lists(runs).batches(BatchQuery(), SEER).items}
+    assert {key for key, standing in standings.items() if standing is BatchStanding.STOPPED} == {
+        failed,
+        released,
+    }
+    only = lists(runs).batches(BatchQuery(standing=BatchStanding.STOPPED), SEER)
+    assert {row.batch_id for row in only.items} == {failed, released}
+    assert lists(runs).batch(failed, SEER).row.standing is BatchStanding.STOPPED
     # The last run counts, by the log: it is another one than the first.
     office.start_run(failed)
     runs.start(BATCH_DAG, "manual__1", {})
-    assert office.lists.needs_you(SEER, runs)[1].batch_ids == (released,)
+    assert lists(runs).needs_you(SEER)[1].batch_ids == (released,)
     silent = SilentRuns(runs.started)
-    assert [row.kind for row in office.lists.needs_you(SEER, silent)] == [NeedKind.APPROVALS]
+    assert [row.kind for row in lists(silent).needs_you(SEER)] == [NeedKind.APPROVALS]
     assert never_run
 
 

@@ -20,7 +20,6 @@ from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter
 from tests.integration.listings.conftest import HELD, NOBODY, PRICES, SEER, SENT, Office
 from tests.orders import ACCOUNT, BY_TEST, T0
-from tests.web_host import FakeRuns
 
 SUCCEEDED = order_events.OrderSucceeded(
     evidence_digest="0" * 64,
@@ -183,7 +182,7 @@ def test_nothing_is_listed_without_the_right_to_view(office: Office) -> None:
         lambda: lists.batch(batch_id, NOBODY),
         lambda: lists.orders(OrderFilter(), NOBODY),
         lambda: lists.order(office.order_of("november", 2), NOBODY),
-        lambda: lists.needs_you(NOBODY, FakeRuns()),
+        lambda: lists.needs_you(NOBODY),
         lambda: lists.deposits(NOBODY),
         lambda: lists.products(NOBODY),
         lambda: lists.prices(ACCOUNT, "a", NOBODY),

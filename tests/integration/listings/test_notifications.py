@@ -28,7 +28,7 @@ from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import Office, office_in
 from tests.orders import ACCOUNT, ManualClock
-from tests.web_host import FakeHost, FakeRuns, FakeUser
+from tests.web_host import FakeHost, FakeUser
 
 VERA = Person("vera", frozenset({Right.VIEW}))
 CARL = Person("carl", frozenset({Right.VIEW, Right.DECIDE}))
@@ -177,12 +177,12 @@ def test_a_choice_is_the_user_s_own_and_is_checked(desk: Desk) -> None:
 def test_acknowledging_is_an_act_with_a_reason(desk: Desk) -> None:
     """Who, when and why are in the log; an alert that is acknowledged needs no person any more."""
     first, second = desk.raise_(JUMP, BREAK)
-    assert NeedKind.ALERTS in {need.kind for need in desk.office.lists.needs_you(VERA, FakeRuns())}
+    assert NeedKind.ALERTS in {need.kind for need in desk.office.lists.needs_you(VERA)}
     with pytest.raises(ReasonRefusedError):
         desk.notifications.acknowledge([first], " ", CARL)
     assert desk.notifications.acknowledge([first, first], "SAT confirmed 081211311111", CARL) == 1
     assert desk.notifications.acknowledge([first, second], "both seen", CARL) == 1
-    assert NeedKind.ALERTS not in {need.kind for need in desk.office.lists.needs_you(VERA, FakeRuns())}
+    assert NeedKind.ALERTS not in {need.kind for need in desk.office.lists.needs_you(VERA)}
     assert desk.notifications.alerts(VERA).items == ()
     seen = desk.notifications.alerts(VERA, only_open=False, kinds=[JUMP]).items
     assert [(one.told.alert.key, one.acknowledged_by) for one in seen] == [(first, "carl")]

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 
 from benchmarks.console_data import ACCOUNT, NOW, Sizes, batch_of_number, fill
 from sat_hook.application.audit_log import AuditLog, LogQuery
-from sat_hook.application.batch_standing import BatchQuery, BatchStanding
+from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.days import Days
 from sat_hook.application.listings import Listings
 from sat_hook.application.person import Person
@@ -63,7 +63,7 @@ def explained(module_database: ApplicationDatabase) -> Iterator[tuple[Listings, 
     database.plans = []
     host = FakeHost(store=PostgresEventStore(database))
     host.accounts = FakeAccounts({"sat_default": ACCOUNT})
-    yield Listings(host), database
+    yield Listings(host, StoppedBatches(host, FakeRuns())), database
     database.close()
 
 
@@ -104,7 +104,7 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "by request id": orders(text="SAB"),
     "by number": orders(client_number="081200000777"),
     "an order": lambda lists: lists.order(an_order(lists), READER),
-    "needs": lambda lists: lists.needs_you(READER, FakeRuns()),
+    "needs": lambda lists: lists.needs_you(READER),
     "products of an approval": lambda lists: approvals_of(lists).products(LARGEST, with_held=True),
     "new recipients": lambda lists: approvals_of(lists).new_recipients(LARGEST, ACCOUNT, 10, with_held=True),
     "deposits": lambda lists: lists.deposits(READER),
