@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 BATCH_DAG = "bulk_disbursement"
 CLOSING_DAG = "nightly_reconciliation"
 MAXIMUM_UNDER_WAY = 100
+OUTCOME_KEY = "outcome"
+"""The XCom of the last task of a batch's run: the name of the file, and a line on how the run ended."""
 REJECT = "Reject"
 """The option by which a person rejects a batch in Airflow; every other option approves."""
 

@@ -42,6 +42,9 @@ class OrderState(StrEnum):
         return self in _NEVER_SENT
 
 
+NOT_PAID = (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED, OrderState.REVERSED)
+"""The ends in which nothing is paid, or it was paid back."""
+
 _FINAL = frozenset(
     {
         OrderState.REJECTED,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from airflow.sdk import BaseOperatorLink, Context
@@ -15,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.batch_run import BatchRun, submit_waiting_rows
 from sat_hook.application.run_facts import RunFacts
+from sat_hook.application.runs import OUTCOME_KEY
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
@@ -282,8 +284,14 @@ class SATResultsOperator(SATBatchOperator):
 
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
 
+    def execute(self, context: Context) -> Any:
+        """As every step; the outcome is told first, since the task may fail because orders are left."""
+        self._tell = partial(context["ti"].xcom_push, OUTCOME_KEY)
+        return super().execute(context)
+
     def step(self, run: BatchRun) -> dict[str, Any]:
         summary, file, exceptions = run.results()
+        self._tell([summary.batch.file_name, summary.outcome_in_words])
         self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
         if file.notice:
             self.log.warning("%s", file.notice)

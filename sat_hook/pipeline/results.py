@@ -23,6 +23,8 @@ from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_state import NOT_PAID
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.needs import needs_in_words, rows_in_need
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, ResultForm, SubmittedRows
@@ -109,6 +111,20 @@ class BatchSummary:
     def orders_by_state(self) -> dict[str, int]:
         """The number of orders in each state, by its name; states without orders are left out."""
         return {count.state.value: count.orders for count in self.counts}
+
+    @property
+    def outcome_in_words(self) -> str:
+        """The file, and how many orders are paid, not paid, wait for a person, or go on."""
+        counts = [
+            (self.orders_in(OrderState.SUCCEEDED), f"paid ({rupiah(self.charged_rupiah)})"),
+            (self.orders_in(*NOT_PAID), "not paid"),
+            (self.orders_in(OrderState.HELD, OrderState.ESCALATED), "waiting for a person"),
+            (self.in_flight, "under way at SAT"),
+            (self.unsent, "not sent yet"),
+        ]
+        said = [f"{orders:,} {words}" for orders, words in counts if orders] or ["nothing to pay"]
+        aside = [f"{self.batch.set_aside:,} set aside"] if self.batch.set_aside else []
+        return f"{self.batch.file_name}: {', '.join([*said, *aside])}"
 
     @property
     def unsent(self) -> int:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from sat_hook.plugin import run_notes
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
@@ -69,10 +71,11 @@ def lock_airflow(app: ASGIApp) -> ASGIApp:
 
 
 class SATPlugin(AirflowPlugin):
-    """Registers the app, the console's pages in Airflow's navigation, and the lock."""
+    """Registers the app, the console's pages in Airflow's navigation, the lock, and the note of runs."""
 
     name = "sat"
     fastapi_apps = [{"app": BuiltOnFirstRequest(build_app), "url_prefix": "/sat", "name": "sat"}]  # noqa: RUF012
+    listeners = [run_notes]  # noqa: RUF012
     fastapi_root_middlewares = [{"middleware": lock_airflow, "name": "sat"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

@@ -42,6 +42,8 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
     office.decide(run, approve, CHECKER, lambda: office.events(batch_id, "BatchApproved"))
     assert office.end_of(run) == "success"
     assert office.states(batch_id) == ["succeeded", "succeeded", "held"]
+    paid = office.ask("GET", run).json()["note"]
+    assert re.fullmatch(r"orders\.csv: 2 paid \(Rp [0-9,]+\), 1 waiting for a person", paid), paid
     [(actor, approved)] = office.events(batch_id, "BatchApproved")
     assert (actor, approved["approver"], approved["orders"]) == (f"user:{CHECKER}", CHECKER, 2)
 

@@ -26,6 +26,7 @@ from sat_hook.application.errors import RunsError
 from sat_hook.application.runs import BATCH_DAG, RunState
 from sat_hook.domain.identity import digest_of
 from sat_hook.plugin.airflow_runs import AirflowRuns
+from sat_hook.plugin.run_notes import note_after
 from sat_hook.protocol.signing import Signer, generate_key_pair
 from sat_hook.web.errors import answer_errors
 from stack.databases import ApplicationDatabase, dsn_of
@@ -448,6 +449,21 @@ async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
             airflow.runs("carl").answer(BATCH_DAG, "planned", "approve", "Approve")
 
     await to_thread.run_sync(use)
+
+
+def test_the_note_of_a_run_says_how_it_ended() -> None:
+    """Once, however often the run is cleared; what people wrote stays; a run that told nothing says where it
+    stopped.
+    """
+    paid, rest = "a.csv: 2 paid (Rp 52,000)", "a.csv: 1 paid (Rp 26,000), 1 not sent yet"
+    assert note_after("a.csv: 1 of 3 rows needs you", ["a.csv", paid], None) == paid
+    assert note_after(None, ["a.csv", paid], None) == paid
+    assert note_after("a.csv", [], None) == "a.csv", "nothing waited to be paid"
+    assert note_after("a.csv", [], "validate") == "The run stopped in validate.\na.csv"
+    stopped = note_after("a.csv\nasked Budi", ["a.csv", rest], "execute")
+    assert stopped == f"{rest}\nThe run stopped in execute.\nasked Budi"
+    assert note_after(stopped, ["a.csv", paid], None) == f"{paid}\nasked Budi"
+    assert len(note_after("x" * 2000, ["a.csv", paid], None)) == 1000
 
 
 def test_tab_of_a_run_leads_to_its_batch(airflow: Airflow) -> None:

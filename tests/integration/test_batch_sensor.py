@@ -25,7 +25,16 @@ from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
 
-TI = SimpleNamespace(dag_id="bulk_disbursement", task_id="wait", map_index=-1, run_id="r", try_number=1)
+TOLD: dict[str, Any] = {}
+"""The values that tasks told other tasks, and the run's note."""
+TI = SimpleNamespace(
+    dag_id="bulk_disbursement",
+    task_id="wait",
+    map_index=-1,
+    run_id="r",
+    try_number=1,
+    xcom_push=TOLD.__setitem__,
+)
 CONTEXT: Any = {"ti": TI}
 
 
@@ -119,6 +128,8 @@ def test_a_wait_that_broke_off_is_no_success(line: Line, tmp_path: Path) -> None
     results = SATResultsOperator(task_id="results", batch_id=batch_id, **CONNECTIONS)
     with pytest.raises(AirflowFailException, match=r"2 orders of batch .* are still under way"):
         results.execute(CONTEXT)
+    file_name, outcome = TOLD["outcome"]
+    assert outcome == f"{file_name}: 2 under way at SAT", "the run's note, although the task failed"
     batch = line.store.load_batch(batch_id)
     assert batch is not None
     assert batch.state is not BatchState.COMPLETED

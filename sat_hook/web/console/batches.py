@@ -15,6 +15,7 @@ from sat_hook.application.pay_again import FAILED_STATES
 from sat_hook.application.rights import Right
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_state import NOT_PAID
 from sat_hook.store.order_lists import OrderSort
 from sat_hook.web.console import error_words, order_filters, row_words, words
 from sat_hook.web.console.batch_steps import steps_of
@@ -49,7 +50,7 @@ SEGMENTS = (
         ),
     ),
     ("wait", (OrderState.HELD, OrderState.ESCALATED)),
-    ("bad", (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED, OrderState.REVERSED)),
+    ("bad", NOT_PAID),
 )
 """The parts of a batch's bar: paid, being paid, waiting for you, not paid."""
 
