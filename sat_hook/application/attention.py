@@ -22,6 +22,7 @@ from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.rules_page import rules_as_shown
+from sat_hook.store.account_keys import AccountKeys
 from sat_hook.store.account_lists import AccountLists, SaldoPoint
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, FoundBatch
@@ -116,22 +117,42 @@ class KeyRow:
     :param use: ``signs_requests`` for our own, ``verifies_statuses`` for SAT's.
     :param fingerprint: the first 16 hexadecimal digits of SHA-256 over the public key.
     :param last_used_at: when a callback last came that it signed; None when that is not known.
+    :param since: since when it is in use.
+    :param is_older: it may have been in use before that.
     """
 
     use: str
     fingerprint: str
     last_used_at: datetime | None
+    since: datetime
+    is_older: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackHealth:
+    """How an account's callbacks come in. An order also ends without one, by a query.
+
+    :param last_at: when a verified callback came last; None when that was not lately.
+    :param within_a_day: how many came within 24 hours.
+    :param waiting: how many wait for a status check, the first one since ``waiting_since``.
+    """
+
+    last_at: datetime | None
+    within_a_day: int
+    waiting: int
+    waiting_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDetails:
-    """An account with its rules in force and their origins, its keys, and its newest alerts that reached no
-    person.
+    """An account with its rules in force and their origins, its keys, how callbacks come in, and its newest
+    alerts that reached no person.
     """
 
     row: AccountRow
     rules: Mapping[str, Any]
     keys: tuple[KeyRow, ...]
+    callbacks: CallbackHealth
     alerts: tuple[Alert, ...]
 
 
@@ -310,8 +331,7 @@ def account_details(installation: Installation, named: str) -> AccountDetails:
     standing = standings.get(names.account) or new_account(names.account)
     called_back = lists.last_callback(names.account)
     used = {} if called_back is None else {called_back[1]: called_back[0]}
-    verifying = () if settings.verifier is None else settings.verifier.fingerprints
-    signing = () if settings.signer is None else (settings.signer.fingerprint,)
+    within_a_day, waiting, waiting_since = lists.callbacks(names.account)
     return AccountDetails(
         row=_account_row(installation, standing, names.connection),
         rules=rules_as_shown(
@@ -321,12 +341,21 @@ def account_details(installation: Installation, named: str) -> AccountDetails:
             connection.asked_rules(),
             installation.settings().recovery,
         ),
-        keys=(
-            *(KeyRow(use="signs_requests", fingerprint=key, last_used_at=None) for key in signing),
-            *(
-                KeyRow(use="verifies_statuses", fingerprint=key, last_used_at=used.get(key))
-                for key in verifying
-            ),
+        keys=tuple(
+            KeyRow(
+                use=key.use,
+                fingerprint=key.fingerprint,
+                last_used_at=used.get(key.fingerprint),
+                since=key.first_seen_at,
+                is_older=key.is_older,
+            )
+            for key in AccountKeys(events.database).record(settings)
+        ),
+        callbacks=CallbackHealth(
+            last_at=None if called_back is None else called_back[0],
+            within_a_day=within_a_day,
+            waiting=waiting,
+            waiting_since=waiting_since,
         ),
         alerts=tuple(
             told.alert

@@ -99,6 +99,12 @@ class AccountLists:
             rows = list(self._lists.last_callback(connection, account=account, looked=NEWEST_CALLBACKS))
         return tuple(rows[0]) if rows else None
 
+    def callbacks(self, account: str) -> tuple[int, int, datetime | None]:
+        """How many callbacks came within a day, how many wait for a status check, and since when."""
+        with self._database.transaction() as connection:
+            [row] = self._lists.callbacks(connection, account=account, looked=NEWEST_CALLBACKS)
+        return tuple(row)
+
     def last_answer(self, account: str) -> datetime | None:
         """When SAT last gave this account an answer that is kept."""
         with self._database.transaction() as connection:

@@ -62,6 +62,18 @@ WHERE account = :account
 ORDER BY inbox_id DESC
 LIMIT 1;
 
+-- name: callbacks(account, looked)
+-- How many callbacks of an account came within a day, among so many of the newest, and how many wait.
+SELECT
+    (
+        SELECT count(*)
+        FROM (SELECT * FROM sat.callback_inbox ORDER BY inbox_id DESC LIMIT :looked) AS newest
+        WHERE account = :account AND received_at > clock_timestamp() - interval '24 hours'
+    ),
+    count(*),
+    min(received_at)
+FROM (SELECT * FROM sat.callback_queue WHERE account = :account LIMIT :looked) AS waiting;
+
 -- name: last_answer(account)$
 -- When SAT last answered a call of the account whose answer is kept: a look at the deposit or a price list.
 SELECT greatest(

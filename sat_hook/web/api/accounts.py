@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path
 
-from sat_hook.application.attention import AccountRow, KeyRow
+from sat_hook.application.attention import AccountRow, CallbackHealth, KeyRow
 from sat_hook.application.connection_test import Tested
 from sat_hook.application.rights import Right
 from sat_hook.domain.account import AccountStanding
@@ -37,12 +37,17 @@ class Key(Document, of=KeyRow):
     """A key of an account."""
 
 
+class Callbacks(Document, of=CallbackHealth):
+    """How an account's callbacks come in."""
+
+
 class AccountDetails(Document):
     """An account with its rules in force, where each comes from, and its keys."""
 
     account: Account
     rules: dict[str, Any]
     keys: tuple[Key, ...]
+    callbacks: Callbacks
 
 
 class TestedConnection(Document, of=Tested):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from importlib.resources import files
 from itertools import groupby
@@ -33,6 +33,7 @@ from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
 from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.words import right_names
 from sat_hook.web.dependencies import SignInsDep, current_person, session_of
 from sat_hook.web.errors import INVALID_REQUEST
 
@@ -241,7 +242,7 @@ def _explained(error: Exception, answered: Response, wording: Wording) -> Explai
         said = wording.text(
             _("You lack the right %(right)s. The person who manages rights can give it to you.")
         )
-        return Explained(said % {"right": " / ".join(error.rights)}, "")
+        return Explained(said % {"right": right_names(" / ".join(error.rights), wording)}, "")
     if (known := explained(error, wording)) is not None:
         return known
     found: dict[str, str] = {}
@@ -302,6 +303,7 @@ def _environment(language: Language) -> jinja2.Environment:
             "weekday": wording.weekday,
             "month": wording.month,
             "duration": wording.duration,
+            "right": partial(right_names, wording=wording),
         }
     )
     environment.filters["ago"] = wording.ago

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchStanding
+from sat_hook.application.rights import Right
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
+from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
+
+RIGHTS: Mapping[str, str] = {
+    Right.VIEW: _("view"),
+    Right.VIEW_NUMBERS: _("see customers' numbers"),
+    Right.SUBMIT: _("submit"),
+    Right.APPROVE: _("approve"),
+    Right.DECIDE: _("decide"),
+    Right.DELIVER: _("deliver goods"),
+    Right.PAUSE: _("pause accounts"),
+    Right.FINANCE: _("finance"),
+    Right.SIGN_OFF: _("sign off"),
+    Right.AUDIT: _("audit"),
+    Right.PROPOSE_RULES: _("propose rules"),
+    Right.CONFIRM_RULES: _("confirm rules"),
+}
+"""The names of rights. A deployment may have others, which are shown as they are called."""
+
+
+def right_names(rights: str, wording: Wording) -> str:
+    """Rights by their names, with what stands between them."""
+    return re.sub(
+        r"[\w.]+", lambda name: wording.text(RIGHTS[name[0]]) if name[0] in RIGHTS else name[0], rights
+    )
 
 
 class Words(NamedTuple):

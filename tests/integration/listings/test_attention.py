@@ -10,16 +10,35 @@ from sat_hook.application.batch_standing import BatchQuery, BatchStanding, Stopp
 from sat_hook.application.errors import RunsError
 from sat_hook.application.listings import Listings
 from sat_hook.application.runs import BATCH_DAG, Run, RunState
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain import order_events
 from sat_hook.domain.account import PauseAccount, ResumeAccount
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.prices import ChangeKind, ListedProduct, PriceSnapshot, ProductChange, SnapshotOutcome
+from sat_hook.protocol.endpoints import Environment
+from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
+from sat_hook.store.account_keys import AccountKeys
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory
 from tests.integration.listings.conftest import HELD, PRICES, SEER, SENT, Office
 from tests.orders import ACCOUNT, T0
 from tests.web_host import FakeRuns
+
+OLD_KEY, NEW_KEY = generate_key_pair(), generate_key_pair()
+
+
+def settings_with(ours: tuple[bytes, bytes], sats: tuple[bytes, bytes]) -> AccountSettings:
+    """An account whose connection has these keys."""
+    return AccountSettings(
+        account=ACCOUNT,
+        environment=Environment.PRODUCTION,
+        client_id="c",
+        client_secret="s",
+        signer=Signer(ours[0]),
+        verifier=Verifier([sats[1]]),
+    )
+
 
 BY_PAULA = Provenance("user:paula", "plugin:pause")
 
@@ -145,6 +164,22 @@ def test_an_account_says_whether_it_is_paused_and_why(office: Office) -> None:
     office.handler.apply_to_account(ACCOUNT, ResumeAccount("open again"), BY_PAULA)
     _, demo = office.lists.accounts(SEER)
     assert (demo.is_paused, demo.paused_at, demo.paused_by) == (False, None, None)
+
+
+def test_a_key_says_since_when_it_is_in_use(office: Office) -> None:
+    """The first keys that were seen may be older; one that comes later is not. A key keeps its time, and one
+    that the connection has no longer is not shown.
+    """
+    keys = AccountKeys(office.store.database)
+    first = keys.record(settings_with(OLD_KEY, OLD_KEY))
+    assert [(key.use, key.is_older) for key in first] == [
+        ("signs_requests", True),
+        ("verifies_statuses", True),
+    ]
+    assert keys.record(settings_with(OLD_KEY, OLD_KEY)) == first
+    ours, sats = keys.record(settings_with(NEW_KEY, OLD_KEY))
+    assert (ours.is_older, ours.first_seen_at > first[0].first_seen_at) == (False, True)
+    assert sats == first[1]
 
 
 def test_products_are_found_by_code_name_and_operator(office: Office) -> None:

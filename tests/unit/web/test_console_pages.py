@@ -58,7 +58,7 @@ async def test_a_missing_right_is_a_page_that_names_it() -> None:
         english = await client.get("/sat/console/")
         indonesian = await client.get("/sat/console/", headers={"accept-language": "id-ID,id;q=0.9"})
     assert (english.status_code, "You lack the right view." in english.text) == (403, True)
-    assert "Anda tidak punya hak view." in indonesian.text
+    assert "Anda tidak punya hak melihat." in indonesian.text
 
 
 async def test_an_unknown_page_says_so() -> None:
