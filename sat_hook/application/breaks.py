@@ -36,7 +36,7 @@ from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain import break_decisions
 from sat_hook.domain.books_commands import AssignBreaks, BooksCommand, DecideBreaks
-from sat_hook.domain.books_events import BreakCommented, BreakFileAttached
+from sat_hook.domain.books_events import BreakCommented, BreakFileAttached, BreakFileTaken
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
@@ -233,16 +233,24 @@ class Breaks(Service):
         return digest
 
     def attachment(self, break_id: str, digest: str, person: Person) -> tuple[str, BinaryIO]:
-        """The name and the bytes of a file of this break.
+        """The name and the bytes of a file of this break, which the caller closes. It is opened first, then
+        the download is recorded: such a file may hold a customer's data.
 
         :raises BreakNotFoundError: the break has no such file.
-        :raises SpoolError: the stored bytes cannot be read.
+        :raises SpoolError: the stored bytes cannot be read; nothing is recorded.
         """
         person.require(*BOOK_READERS)
         found = self.find(break_id)
         for item in self._table().acts_about(self.keeper.stream(found.account), break_id):
             if isinstance(item.event, BreakFileAttached) and item.event.digest == digest:
-                return item.event.name, self.installation.results().open(item.event.uri)
+                name, file = item.event.name, self.installation.results().open(item.event.uri)
+                taken = BreakFileTaken(account=found.account, break_id=break_id, name=name, digest=digest)
+                try:
+                    self.keeper.post(found.account, Record(taken), person.by("take-file"))
+                except BaseException:
+                    file.close()
+                    raise
+                return name, file
         raise BreakNotFoundError(f"break {break_id}: found no file {digest[:16]}")
 
     def find(self, break_id: str) -> FoundBreak:

@@ -66,6 +66,7 @@ TYPES_OF_TABLES: dict[ActionKind, tuple[str, ...]] = {
 
 
 ACCESS_TYPES = (
+    "BreakFileTaken",
     "ClientNumberSearched",
     "ConsoleSignedIn",
     "ExportHandedOut",

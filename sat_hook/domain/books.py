@@ -253,6 +253,8 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             books.comments[event.break_id] += 1
         case happened.BreakFileAttached():
             books.attached.setdefault(event.break_id, []).append(event)
+        case happened.BreakFileTaken():
+            pass  # A fact about the person; the books stay as they are.
         case happened.DayPrepared():
             books.prepared[event.day] = Entry(event, posted)
         case happened.DayCertified():

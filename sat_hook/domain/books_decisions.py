@@ -82,6 +82,8 @@ def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
             return break_decisions.comment(books, commented)
         case Record(event=happened.BreakFileAttached() as attached):
             return break_decisions.attach(books, attached)
+        case Record(event=happened.BreakFileTaken() as taken):
+            return break_decisions.take_file(books, taken)
         case asked.PrepareDay():
             return _prepare_day(books, command)
         case asked.CertifyDay():

@@ -240,6 +240,15 @@ class BreakFileAttached(BooksEvent):
 
 
 @register
+class BreakFileTaken(BooksEvent):
+    """A person, the event's actor, downloaded a file that is attached to a break."""
+
+    break_id: str
+    name: str
+    digest: str
+
+
+@register
 class DayPrepared(BooksEvent):
     """A person, the event's actor, signed the close of a day at this position as its preparer."""
 
@@ -276,5 +285,6 @@ BOOKKEEPING = (
     "BreakAssigned",
     "BreakCommented",
     "BreakFileAttached",
+    "BreakFileTaken",
     "SettlementMappingSaved",
 )

@@ -89,6 +89,14 @@ def attach(books: AccountBooks, event: happened.BreakFileAttached) -> Decision:
     return (event,)
 
 
+def take_file(books: AccountBooks, event: happened.BreakFileTaken) -> Decision:
+    """Record that the actor takes an attached file, each time."""
+    there = books.attached.get(event.break_id, ())
+    if not any(known.digest == event.digest for known in there):
+        return _wrong(f"break {event.break_id}: found no file {event.digest[:16]}")
+    return (event,)
+
+
 def _refused_number(break_ids: tuple[str, ...]) -> Refusal | None:
     if 0 < len(break_ids) <= MAXIMUM_BREAKS_AT_ONCE:
         return None

@@ -19,7 +19,14 @@ from sat_hook.store.days import input_position
 from sat_hook.store.postgres import PostgresEventStore
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-_OF_BREAKS = {"BreaksRecorded", "BreakDecided", "BreakAssigned", "BreakCommented", "BreakFileAttached"}
+_OF_BREAKS = {
+    "BreaksRecorded",
+    "BreakDecided",
+    "BreakAssigned",
+    "BreakCommented",
+    "BreakFileAttached",
+    "BreakFileTaken",
+}
 _WITHOUT_BREAKS = sorted(
     {name for (name, _), kind in registered_events().items() if issubclass(kind, BooksEvent)}
     - {*_OF_BREAKS, DepositObserved.__name__}

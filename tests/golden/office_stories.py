@@ -17,6 +17,7 @@ from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, Decide
 from sat_hook.domain.books_events import (
     BreakCommented,
     BreakFileAttached,
+    BreakFileTaken,
     SetAsideCause,
     SettlementMapping,
     SettlementMappingSaved,
@@ -113,6 +114,25 @@ def break_worked_on(line: Line) -> None:
     day.keeper.post("books", DecideBreaks((first, second), BreakState.EXPLAINED, "they correct it"), PREPARER)
     day.keeper.post("books", DecideBreaks((second,), BreakState.WRITTEN_OFF, "too small"), PREPARER)
     day.keeper.post("books", AssignBreaks((first,), ""), by)
+    day.close()
+
+
+@story("A file of a break is downloaded, twice; the day stays as it was closed")
+def break_file_taken(line: Line) -> None:
+    """Each download is a fact about the person, and changes no close."""
+    day = Office(line.store, Path(), "books", kept=line.spool)
+    day.ordinary_day()
+    day.observe(CLOSES + SECOND)
+    day.settle(*day.usual_rows("good-1", "good-2"), day.settlement_row("good-2", PRICE + 500))
+    of_break = {"account": "books", "break_id": day.close().close.breaks[0].break_id, "name": "mail.eml"}
+    content = b"a mail"
+    uri = line.spool.write("breaks/mail", content)
+    of_file = {**of_break, "digest": digest_of(content)}
+    attached = BreakFileAttached(**of_file, uri=uri, size_bytes=len(content))
+    day.keeper.post("books", Record(attached), Provenance("user:fina", "plugin:attach"))
+    for user in ("audi", "audi"):
+        taken = BreakFileTaken(**of_file)
+        day.keeper.post("books", Record(taken), Provenance(f"user:{user}", "plugin:take-file"))
     day.close()
 
 

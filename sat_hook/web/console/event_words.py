@@ -96,6 +96,7 @@ OTHER_EVENTS: Mapping[str, Words] = {
     "BreakAssigned": Words(_("Gave a break to %(assignee)s to work on"), "none"),
     "BreakCommented": Words(_("Commented on a break"), "none"),
     "BreakFileAttached": Words(_("Attached the file %(name)s to a break"), "none"),
+    "BreakFileTaken": Words(_("Downloaded the file %(name)s of a break"), "wait"),
     "DayPrepared": Words(_("Signed %(day)s as its preparer"), "good"),
     "DayCertified": Words(_("Certified %(day)s: it is frozen"), "good"),
     "ExportRequested": Words(

@@ -165,6 +165,8 @@ def test_people_assign_comment_and_attach(closed: Planted) -> None:
     name, file = breaks.attachment(first.break_id, digest, AUDITOR)
     with file:
         assert (name, file.read()) == ("jawaban.eml", b"Dear all")
+    last = closed.keeper.recorded(closed.account)[-1]
+    assert (last.type_name, last.provenance.actor) == ("BreakFileTaken", "user:adi")
     entries = reader.read(first.break_id, AUDITOR).entries
     assert [(entry.kind, entry.user) for entry in entries] == [
         ("assigned", "fina"),
