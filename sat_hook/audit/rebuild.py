@@ -12,6 +12,7 @@ from functools import partial
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
+from sat_hook.audit.breaks_in_log import compare_breaks
 from sat_hook.audit.errors import RebuildRefusedError
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.domain.account import AccountStanding, fold_account
@@ -27,6 +28,7 @@ from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_
 from sat_hook.domain.order_sums import OrderSums
 from sat_hook.domain.rights_seen import fold_rights
 from sat_hook.domain.verifications import fold_verifications
+from sat_hook.store.breaks import FollowedTables
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import Placed, each_stream
@@ -62,7 +64,8 @@ class Rebuilt:
 def compare_projections(database: Database, report: Report) -> Comparison:
     """Fold the whole log and compare it with orders, batches and heads, in one snapshot.
 
-    Price intervals are compared with the evidence of the price snapshots.
+    Price intervals are compared with the evidence of the price snapshots, breaks with what the accounts'
+    events say up to where each reader of breaks has followed them.
 
     :raises StoreUnavailableError: the database gave up.
     """
@@ -85,6 +88,7 @@ def compare_projections(database: Database, report: Report) -> Comparison:
             place = f"product_prices of {product or 'an unknown product'}"
             expected = "what the price snapshots found"
             counted(Finding.at(FindingKind.PROJECTION_DIFFERS, place, "other intervals", expected))
+        compare_breaks(FollowedTables(connection), counted)
     return Comparison(closed, compared[StreamKind.ORDER], compared[StreamKind.BATCH], counted.counts)
 
 

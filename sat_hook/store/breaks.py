@@ -7,7 +7,7 @@ reader first applies what the log has since the last one. The tables can be empt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -21,7 +21,7 @@ from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.event_record import RecordedEvent, StreamId
 from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, streamed
 
 MAXIMUM_COUNTED = 10_000
 """More breaks than this are not counted, and not decided at once."""
@@ -103,6 +103,35 @@ class AgedAtClose(NamedTuple):
     age_days: int
     breaks: int
     size_rupiah: int
+
+
+class FollowedTables:
+    """The tables of breaks inside a transaction that reads one snapshot, to compare them with the log."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._breaks = queries("breaks")
+
+    def followed_events(self) -> Iterator[Iterator[RecordedEvent]]:
+        """For each account the events that its rows are made of, in order."""
+        for stream, version in list(self._breaks.followed_streams(self._connection)):
+            rows = streamed(
+                self._connection,
+                self._breaks.events_since,
+                stream=stream,
+                after_version=0,
+                up_to_version=version,
+                types=list(_FOLLOWED),
+            )
+            yield map(recorded_from_row, rows)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The rows of breaks: the id, then the columns that the log determines."""
+        return streamed(self._connection, self._breaks.every_row)
+
+    def ages(self) -> Iterator[tuple[str, date, int, int, int]]:
+        """The account, the closed day, the age in days, the number of breaks and their size."""
+        return streamed(self._connection, self._breaks.every_age)
 
 
 class BreakTable:
@@ -218,7 +247,7 @@ class BreakTable:
                 self._breaks.note_close(
                     connection, day=recorded.day, break_ids=[booked.break_id for booked in recorded.breaks]
                 )
-                ages, breaks, sizes = _ages_of(recorded)
+                ages, breaks, sizes = ages_of(recorded)
                 self._breaks.add_ages(connection, **of_close, ages=ages, breaks=breaks, sizes=sizes)
             case happened.BreakCommented() as commented:
                 self._breaks.count_note(connection, break_id=commented.break_id, comments=1, files=0)
@@ -255,8 +284,8 @@ class BreakTable:
         )
 
 
-def _ages_of(recorded: happened.BreaksRecorded) -> tuple[list[int], list[int], list[int]]:
-    """Ages in days, and how many breaks with what size are carried forward at each."""
+def ages_of(recorded: happened.BreaksRecorded) -> tuple[list[int], list[int], list[int]]:
+    """Ages in days, and how many breaks with what size a part of a close carries forward at each."""
     counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     for booked in recorded.breaks:
         if not booked.state.is_final:

@@ -178,3 +178,19 @@ FROM sat.breaks
 WHERE is_listed AND state IN ('open', 'explained') AND assignee <> ''
 ORDER BY assignee
 LIMIT 200;
+
+-- name: followed_streams()
+-- Up to which version of each account's stream the tables of breaks are filled.
+SELECT stream, version FROM sat.break_cursors ORDER BY stream;
+
+-- name: every_row()
+-- The rows of breaks, for a comparison with the log.
+SELECT
+    break_id, account, closed_day, closed_days, day, first_seen, category, state, amount_rupiah, booked, reason, decided_by,
+    decided_at, version, is_listed, assignee, comments, files
+FROM sat.breaks
+ORDER BY break_id;
+
+-- name: every_age()
+-- The ages of breaks that closes carried forward, for the same comparison.
+SELECT account, closed_day, age_days, breaks, size_rupiah FROM sat.break_ages;

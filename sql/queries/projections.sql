@@ -1,7 +1,7 @@
 -- name: keep_derived_tables_in_place()!
 -- Taken before the snapshot: a table that was emptied by TRUNCATE after it would look empty inside it.
-LOCK TABLE sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts, sat.product_prices
-    IN ACCESS SHARE MODE;
+LOCK TABLE sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts, sat.product_prices,
+    sat.breaks, sat.break_ages, sat.break_cursors IN ACCESS SHARE MODE;
 
 -- name: keep_folded_tables_in_place()!
 -- As an audit does, and only tables that the first release had: a replay runs before the schema is migrated.

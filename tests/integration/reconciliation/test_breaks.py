@@ -26,6 +26,9 @@ from sat_hook.application.errors import (
 )
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.audit.breaks_in_log import compare_breaks
+from sat_hook.audit.findings import Finding
+from sat_hook.audit.rebuild import compare_projections
 from sat_hook.commands.errors import OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain.books_commands import AssignBreaks, DecideBreaks, RecordClose
 from sat_hook.domain.books_events import BookedBreak, BreakCommented, BreaksRecorded, DayClosed
@@ -35,7 +38,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.suggestions import SuggestionKind
-from sat_hook.store.breaks import BreakFilter, BreakTable
+from sat_hook.store.breaks import BreakFilter, BreakTable, FollowedTables
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.test_plans import ExplainedDatabase
@@ -177,6 +180,44 @@ def test_people_assign_comment_and_attach(closed: Planted) -> None:
     assert (row.comments, row.files) == (1, 1)
     breaks.assign([first.break_id], "", FINA)
     assert breaks.page(of(closed, assignee=""), FINA).count == 2
+
+
+def test_a_row_of_a_break_that_was_altered_is_found(closed: Planted) -> None:
+    """A comparison with the log names each break whose row differs, is missing or is not in the log."""
+    breaks, database = Breaks(host_of(closed)), closed.store.database
+    first, second, third = (row.break_id for row in breaks.page(of(closed), FINA).items)
+    breaks.decide_one(BreakAct.EXPLAIN, second, "a late file", FINA)
+    breaks.comment(third, "asked by mail", AUDITOR)
+    breaks.page(of(closed), FINA)
+
+    def noted(comments: int) -> dict[str, str]:
+        with database.transaction() as connection, connection.cursor() as cursor:
+            statement = "UPDATE sat.breaks SET comments = comments + %s WHERE break_id = %s"
+            cursor.execute(statement, (comments, first))
+        found: list[Finding] = []
+        compare_projections(database, found.append)
+        return {one.place: one.found for one in found if one.place.startswith("break")}
+
+    assert noted(1) == {f"breaks {first}": "other values in comments"}
+    assert noted(-1) == {}
+    with database.transaction() as connection, connection.cursor() as cursor:
+        for statement in (
+            f"UPDATE sat.breaks SET state = 'resolved', amount_rupiah = 1 WHERE break_id = '{first}'",
+            f"UPDATE sat.breaks SET booked = booked - 'ours' WHERE break_id = '{second}'",
+            f"UPDATE sat.breaks SET break_id = 'KAAAAAAAAAAAAAAA' WHERE break_id = '{third}'",
+            f"UPDATE sat.break_ages SET breaks = 9 WHERE account = '{closed.account}'",
+        ):
+            cursor.execute(statement)
+        found: list[Finding] = []
+        compare_breaks(FollowedTables(connection), found.append)
+        connection.rollback()
+    assert {one.place: one.found for one in found} == {
+        f"breaks {first}": "other values in state, amount_rupiah",
+        f"breaks {second}": "other values in booked",
+        f"breaks {third}": "no row",
+        "breaks KAAAAAAAAAAAAAAA": "a row",
+        f"break_ages of {closed.account} on {DAY.day}": "other ages",
+    }
 
 
 @pytest.mark.parametrize(
@@ -398,6 +439,10 @@ def test_the_table_is_what_the_books_say(store: PostgresEventStore, seed: int) -
                 key = (day, (day - item.first_seen).days)
                 expected[key] = expected.get(key, 0) + 1
     assert carried == expected
+    differing: list[Finding] = []
+    with store.database.transaction(snapshot=True) as connection:
+        compare_breaks(FollowedTables(connection), differing.append)
+    assert differing == []
 
 
 @pytest.fixture(scope="module")
