@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sat_hook.application.asked_runs import refuse_unknown, start_run
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.errors import StartRefusedError
 from sat_hook.application.installation import names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
-from sat_hook.application.service import Service
+from sat_hook.application.service import Service, clock_on
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchStartPlanned, ShortFundsPolicy

@@ -9,12 +9,11 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.installation import names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
-from sat_hook.application.service import Service
+from sat_hook.application.service import Service, clock_on
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
 from sat_hook.domain.business_day import BusinessDay, midnight
 from sat_hook.domain.people import user_named

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sat_hook.application.clocks import handler_on
 from sat_hook.application.decisions import OwnBatches
 from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.rights import Right
+from sat_hook.application.service import handler_on
 from sat_hook.commands.handler import CommandResult, OrderCommandResult
 from sat_hook.domain.decision import Refusal
 from sat_hook.domain.errors import StepError

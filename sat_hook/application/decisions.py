@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.application.service import Service
+from sat_hook.application.service import Service, clock_on
 from sat_hook.domain.order import Order
 from sat_hook.domain.people import is_same_person
 from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal

@@ -6,13 +6,12 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Channel
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.application.service import Service
+from sat_hook.application.service import Service, clock_on
 from sat_hook.commands.aggregates import USERS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason

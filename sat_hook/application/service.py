@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sat_hook.application.clocks import clock_on, handler_on
 from sat_hook.application.installation import Installation
+from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.ports import Clock
 from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.store.clock import shared_clock
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+
+
+def clock_on(store: PostgresEventStore) -> Clock:
+    """The clock that all servers on one database share."""
+    return shared_clock(store, SystemClock())
+
+
+def handler_on(store: PostgresEventStore) -> CommandHandler:
+    """The handler for a person's command."""
+    return CommandHandler(store, clock_on(store))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sat_hook.application.clocks import handler_on
 from sat_hook.application.person import Person
-from sat_hook.application.service import Service
+from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.aggregates import USERS
 from sat_hook.domain.console_users import SignIn
 from sat_hook.domain.identity import user_id_of

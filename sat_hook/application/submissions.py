@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from sat_hook.application.clocks import clock_on
 from sat_hook.application.installation import AccountNames, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.application.service import Service
+from sat_hook.application.service import Service, clock_on
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.pipeline.account_rules import rules_of_account

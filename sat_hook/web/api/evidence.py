@@ -1,4 +1,4 @@
-"""Routes of proof: verifications of the log, and evidence packs that are asked for and written."""
+"""Routes of proof: verifications of the log, and evidence packs: asked for, written, downloaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path
+from fastapi.responses import StreamingResponse
 
 from sat_hook.application.evidence_packs import PackRow
 from sat_hook.application.rights import Right
@@ -13,7 +14,6 @@ from sat_hook.application.runs import Run, RunState
 from sat_hook.application.verifications import VerificationRow
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.exports import MAXIMUM_REASON_CHARACTERS
 from sat_hook.web.api.models import Cursor, Document, Page
 from sat_hook.web.dependencies import (
     CurrentPerson,
@@ -23,6 +23,9 @@ from sat_hook.web.dependencies import (
     RunsDep,
     VerificationsDep,
 )
+from sat_hook.web.downloads import as_download, parts_of
+
+MAXIMUM_REASON_CHARACTERS = 500
 
 router = APIRouter(tags=["evidence"])
 
@@ -135,6 +138,38 @@ def ask_for_pack(
 def show_pack(export_id: ExportId, person: CurrentPerson, packs: EvidencePacksDep) -> Pack:
     """Return one pack: what was asked for and why, what was written, and who downloaded it."""
     return _pack(packs.pack(export_id, person))
+
+
+@router.post("/exports", **route(Right.AUDIT))
+def ask_for_export(
+    person: CurrentPerson,
+    packs: EvidencePacksDep,
+    recorded_from: Annotated[Moment, Body()],
+    recorded_before: Annotated[Moment, Body()],
+    with_personal_data: Annotated[bool, Body()] = False,
+    reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
+) -> dict[str, str]:
+    """Record that the user requests the evidence of a period. The DAG then writes the pack."""
+    export = packs.request(
+        recorded_from=recorded_from,
+        recorded_before=recorded_before,
+        with_personal_data=with_personal_data,
+        reason=reason,
+        person=person,
+    )
+    return {"export_id": export.export_id, "recorded_before": export.recorded_before.isoformat()}
+
+
+@router.post("/exports/{export_id}/pack", **route(Right.AUDIT, files="application/zip"))
+def hand_out(export_id: ExportId, person: CurrentPerson, packs: EvidencePacksDep) -> StreamingResponse:
+    """Return the pack. The download is recorded first."""
+    export, pack = packs.hand_out(export_id, person)
+    headers = {
+        **as_download(f"{export_id}.zip"),
+        "Content-Length": str(export.size_bytes),
+        "X-Content-SHA256": str(export.digest),
+    }
+    return StreamingResponse(parts_of(pack), headers=headers, media_type="application/zip")
 
 
 def _verification(row: VerificationRow) -> Verification:
