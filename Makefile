@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself. The words after ## are what `make help` lists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test bench simulate chaos check format lock clean venv venv-dev
+.PHONY: help setup demo up down status test bench simulate chaos scale check format lock clean venv venv-dev
 
 PYTHON ?=
 PYTEST_ARGS ?=
@@ -31,6 +31,10 @@ test: venv-dev ## run all tests (PYTEST_ARGS="-k name" for some)
 
 chaos: venv-dev ## kill real processes in the middle of real batches (KILLS=10 SEED=1); minutes
 	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),10) --seed $(or $(SEED),1)
+
+scale: ## the same on Celery, two of each part, with Redis, PgBouncer, a proxy and S3 (KILLS=6 SEED=1); minutes
+	@scripts/ensure-venv scale
+	@$(BIN)/python -m tests.scale --kills $(or $(KILLS),6) --seed $(or $(SEED),1)
 
 simulate: venv-dev ## many seeded worlds against the laws (SEEDS=2000 FIRST_SEED=1; SEED=n replays one)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--replay $(SEED),--seeds $(or $(SEEDS),2000) --first-seed $(or $(FIRST_SEED),1))

@@ -58,13 +58,19 @@ class AirflowSettings:
         """The address to which the SAT server delivers callbacks."""
         return f"{self.airflow_url}/sat/callbacks/{SAT_ACCOUNT}"
 
+    def metadata_dsn(self, port: int) -> str:
+        """Airflow's database by way of the server, or a pooler, at a port."""
+        password = self.credentials.role_passwords[AIRFLOW_ROLE]
+        return f"postgresql://{AIRFLOW_ROLE}:{password}@127.0.0.1:{port}/{METADATA_DATABASE}"
+
+    def metadata_uri(self, port: int) -> str:
+        """The same for Airflow. Without a driver's name it would take psycopg 3, whose prepared statements no
+        pooler with transaction pooling knows.
+        """
+        return self.metadata_dsn(port).replace("postgresql:", "postgresql+psycopg2:", 1)
+
     def environment(self) -> dict[str, str]:
         """The variables that the Airflow processes need besides the caller's environment."""
-        passwords = self.credentials.role_passwords
-        metadata = (
-            f"postgresql+psycopg2://{AIRFLOW_ROLE}:{passwords[AIRFLOW_ROLE]}"
-            f"@127.0.0.1:{self.ports.postgres}/{METADATA_DATABASE}"
-        )
         sections: dict[str, dict[str, str]] = {
             "CORE": {
                 "DAGS_FOLDER": str(self.layout.checkout / "dags"),
@@ -81,7 +87,7 @@ class AirflowSettings:
                 # The default asks the name service, which may take seconds if there is none.
                 "HOSTNAME_CALLABLE": "socket.gethostname",
             },
-            "DATABASE": {"SQL_ALCHEMY_CONN": metadata},
+            "DATABASE": {"SQL_ALCHEMY_CONN": self.metadata_uri(self.ports.postgres)},
             "API": {
                 "HOST": "127.0.0.1",
                 "PORT": str(self.ports.api),
@@ -175,19 +181,15 @@ class AirflowSettings:
             },
         }
 
+    def receiver(self) -> dict[str, Any]:
+        """The receiver's settings."""
+        key = {"public_key_paths": [str(self.layout.keys / "sat_public.pem")], "padding": "pss"}
+        return {"dsn": self.application.receiver_dsn, "accounts": {SAT_ACCOUNT: key}}
+
     def write_files(self) -> None:
         """Write the parts' files, each with a secret, and create the account's settlement folder."""
         (self.layout.settlements / SAT_ACCOUNT).mkdir(mode=0o700, exist_ok=True)
-        receiver = {
-            "dsn": self.application.receiver_dsn,
-            "accounts": {
-                SAT_ACCOUNT: {
-                    "public_key_paths": [str(self.layout.keys / "sat_public.pem")],
-                    "padding": "pss",
-                }
-            },
-        }
-        write_private(self.layout.receiver_settings, json.dumps(receiver, indent=2) + "\n")
+        write_private(self.layout.receiver_settings, json.dumps(self.receiver(), indent=2) + "\n")
         write_private(self.layout.rights, json.dumps(AIRFLOW_RIGHTS, indent=2) + "\n")
         write_private(self.layout.airflow_passwords, json.dumps(self.credentials.user_passwords) + "\n")
         write_private(

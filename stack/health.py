@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import requests
@@ -14,7 +14,6 @@ import requests
 from stack.airflow_settings import AirflowSettings
 from stack.processes import Service
 
-START_SECONDS = 120
 STUCK_SECONDS = 45
 """A part that ran before and does not answer for this long is stuck. Airflow's scheduler can wait forever for
 one
@@ -31,6 +30,8 @@ class HealthCheck:
     :param just_started: services whose heartbeat counts only if it is newer than this object, because an
         earlier run's heartbeat may be seconds old.
     """
+
+    start_seconds: ClassVar[float] = 120
 
     def __init__(
         self, settings: AirflowSettings, services: Sequence[Service], *, just_started: Sequence[Service]
@@ -61,8 +62,8 @@ class HealthCheck:
                 return []
             if waited > STUCK_SECONDS and not self._just_started & {service.name for service in late}:
                 return late
-            if waited > START_SECONDS:
-                raise late[0].failed(f"was not ready after {START_SECONDS} s")
+            if waited > self.start_seconds:
+                raise late[0].failed(f"was not ready after {self.start_seconds} s")
             time.sleep(_POLL_SECONDS)
 
     def ready_now(self, besides: Collection[str] = ()) -> set[str]:

@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
+from typing import ClassVar
 
 from stack.airflow_settings import APPLICATION_DATABASE, METADATA_DATABASE, AirflowSettings
 from stack.credentials import AIRFLOW_ROLE, Credentials
@@ -55,11 +56,16 @@ class Stack:
     :param overrides: environment variables that replace the stack's own, for experiments.
     """
 
+    service_names: ClassVar[Sequence[str]] = SERVICE_NAMES
+    ports_kind: ClassVar[type[Ports]] = Ports
+    port_owners: ClassVar[Mapping[str, str]] = {"api": "api-server", "sandbox": "sandbox"}
+    """Port → the service that listens on it, and keeps it while it runs."""
+
     def __init__(self, layout: Layout, say: Say, overrides: Mapping[str, str] | None = None) -> None:
         self.layout = layout
         self._say = say
         self._overrides = dict(overrides or {})
-        self._services = [Service(name, layout.logs, layout.processes) for name in SERVICE_NAMES]
+        self._services = [Service(name, layout.logs, layout.processes) for name in self.service_names]
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -108,13 +114,13 @@ class Stack:
                 self._start(missing, settings, told)
                 # Changed connections, for example with a new port, are stored while Airflow loads.
                 self._store_metadata(settings)
-                stuck = HealthCheck(settings, self._services, just_started=missing).wait()
+                stuck = self._health(settings, missing).wait()
                 if stuck:
                     self._say("starting again what answers no more: " + ", ".join(one.name for one in stuck))
                     self._stop(stuck)
                     missing += stuck
                     self._start(stuck, settings, told)
-                    HealthCheck(settings, self._services, just_started=self._services).wait()
+                    self._health(settings, self._services).wait()
             except BaseException:
                 with finishing():
                     self._stop(missing)
@@ -142,20 +148,20 @@ class Stack:
 
         :raises SetUpError: there was none.
         """
-        ports = Ports.kept(self.layout.ports)
+        ports = self.ports_kind.kept(self.layout.ports)
         if ports is None:
             raise SetUpError(f"nothing was ever set up in {self.layout.state}: run 'make setup'")
         return self._settings(ports)
 
     def status(self) -> list[PartState]:
         """The running parts, and whether they answer; empty before the first set-up."""
-        ports = Ports.kept(self.layout.ports)
+        ports = self.ports_kind.kept(self.layout.ports)
         if ports is None or not self.layout.credentials.exists():
             return []
         settings = self._settings(ports)
         server = self.postgres.status()
         where = {"api-server": settings.airflow_url, "sandbox": settings.sandbox_url}
-        ready = HealthCheck(settings, self._services, just_started=[]).ready_now()
+        ready = self._health(settings, []).ready_now()
         return [
             PartState(
                 "postgres",
@@ -175,23 +181,34 @@ class Stack:
         ]
 
     def _start(self, services: list[Service], settings: AirflowSettings, told: str) -> None:
-        environment = {**_environment(settings), **self._overrides}
         for service in services:
-            service.start(_command(service.name, settings), environment, told=told)
+            environment = {**_environment(settings), **self._environment_of(service.name, settings)}
+            command = self._command_of(service.name, settings)
+            service.start(command, {**environment, **self._overrides}, told=told)
+
+    def _command_of(self, service_name: str, settings: AirflowSettings) -> list[str]:
+        return _command(service_name, settings)
+
+    def _environment_of(self, service_name: str, settings: AirflowSettings) -> Mapping[str, str]:
+        """What one service is told besides the settings of all."""
+        del service_name, settings
+        return {}
+
+    def _health(self, settings: AirflowSettings, just_started: Sequence[Service]) -> HealthCheck:
+        return HealthCheck(settings, self._services, just_started=just_started)
 
     def _stop(self, services: list[Service]) -> None:
         stop_all(services, insist_seconds=INSIST_SECONDS, patience_seconds=PATIENCE_SECONDS)
 
     def _prepare(self) -> AirflowSettings:
         """Prepare folders, keys, the running PostgreSQL with both databases, and the parts' files."""
-        kept = Ports.kept(self.layout.ports)
+        kept = self.ports_kind.kept(self.layout.ports)
         server = self.postgres.start(kept.postgres if kept else None)
-        owners = {"api": "api-server", "sandbox": "sandbox"}
         running = {service.name for service in self._services if service.process()}
-        ports = Ports.choose(
+        ports = self.ports_kind.choose(
             self.layout.ports,
             postgres=server.port,
-            running=[port for port, owner in owners.items() if owner in running],
+            running=[port for port, owner in self.port_owners.items() if owner in running],
         )
         if not (self.layout.keys / "sat_public.pem").exists():
             self._run([sys.executable, "-m", "sandbox", "keys", str(self.layout.keys)])
@@ -209,9 +226,12 @@ class Stack:
         return settings
 
     def _settings(self, ports: Ports) -> AirflowSettings:
-        server = f"postgresql://127.0.0.1:{ports.postgres}/postgres?sslmode=disable"
-        application = ApplicationDatabase.named(APPLICATION_DATABASE, server, self.credentials.role_passwords)
-        return AirflowSettings(self.layout, self.credentials, ports, application)
+        return AirflowSettings(self.layout, self.credentials, ports, self._application(ports.postgres))
+
+    def _application(self, port: int) -> ApplicationDatabase:
+        """The application's database by way of the server, or a pooler, at a port."""
+        server = f"postgresql://127.0.0.1:{port}/postgres?sslmode=disable"
+        return ApplicationDatabase.named(APPLICATION_DATABASE, server, self.credentials.role_passwords)
 
     def _store_metadata(self, settings: AirflowSettings) -> None:
         """Migrate Airflow's database and store the connections, if anything changed since last time."""

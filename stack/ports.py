@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Self
 
 from stack.postgres import free_port, is_port_free
 
@@ -21,7 +22,7 @@ class Ports:
     sandbox: int
 
     @classmethod
-    def choose(cls, path: Path, *, postgres: int, running: Collection[str]) -> Ports:
+    def choose(cls, path: Path, *, postgres: int, running: Collection[str]) -> Self:
         """Choose the ports and store them in ``path``.
 
         :param postgres: the port of the running server.
@@ -29,16 +30,18 @@ class Ports:
         """
         kept: dict[str, int] = json.loads(path.read_text("utf-8")) if path.exists() else {}
         chosen = {"postgres": postgres, **{name: kept[name] for name in running if name in kept}}
-        for name, usual in _USUAL.items():
+        for name in (field.name for field in fields(cls)):
             if name not in chosen:
-                wishes = (kept.get(name, usual), usual)
-                usable = (port for port in wishes if port not in chosen.values() and is_port_free(port))
+                wishes = (kept.get(name), _USUAL.get(name))
+                usable = (
+                    port for port in wishes if port and port not in chosen.values() and is_port_free(port)
+                )
                 chosen[name] = next(usable, None) or free_port()
         if chosen != kept:
             path.write_text(json.dumps(chosen) + "\n", "utf-8")
         return cls(**chosen)
 
     @classmethod
-    def kept(cls, path: Path) -> Ports | None:
+    def kept(cls, path: Path) -> Self | None:
         """The ports of the last start, if there was one."""
         return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else None

@@ -11,9 +11,9 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import requests
@@ -77,16 +77,16 @@ class Verdict:
 class Siege:
     """Batches in progress on a running stack, and the kills that interrupt them."""
 
+    victims: ClassVar[Sequence[str]] = VICTIMS
+
     def __init__(self, stack: Stack, chance: random.Random, say: Callable[[str], None]) -> None:
         self._stack = stack
         self._chance = chance
         # Every number is used once: the guards would hold a second order for a person.
         self._numbers = itertools.count(chance.randrange(10**8))
         self._say = say
-        settings = stack.settings()
-        self._sandbox = settings.sandbox_url
         self._spool = LocalSpool(stack.layout.spool)
-        self._database = Database(settings.application.writer_dsn, "chaos")
+        self._database = Database(stack.settings().application.writer_dsn, "chaos")
         self._store = PostgresEventStore(self._database)
         self._batches: dict[str, str] = {}
         self._kills: dict[str, int] = {}
@@ -103,7 +103,7 @@ class Siege:
                 # A kill counts only in the middle of work.
                 self._submit(orders)
             self._until(lambda: any(order.state in SENT for order in self._orders()), 300)
-            self._kill(VICTIMS[number % len(VICTIMS)])
+            self._kill(self.victims[number % len(self.victims)])
             self._repair()
         self._lie(TRUTH)
 
@@ -119,17 +119,30 @@ class Siege:
 
     # What happens
 
-    def _lie(self, scenario: dict[str, Any]) -> None:
-        reply = requests.put(f"{self._sandbox}/_sandbox/faults", json=scenario, timeout=90)
-        assert reply.ok, reply.text
+    def _sandboxes(self) -> list[str]:
+        """The addresses of the SAT servers."""
+        return [self._stack.settings().sandbox_url]
 
-    def _submit(self, orders: int) -> None:
+    def _lie(self, scenario: dict[str, Any]) -> None:
+        for sandbox in self._sandboxes():
+            reply = requests.put(f"{sandbox}/_sandbox/faults", json=scenario, timeout=90)
+            assert reply.ok, reply.text
+
+    def _file(self, orders: int) -> tuple[str, bytes]:
+        """The name and the bytes of a file with new orders."""
         mark = f"{self._chance.getrandbits(40):010x}"
         out = io.StringIO()
         writer = csv.writer(out)
         writer.writerow(["order_id", "product_code", "client_number"])
         for row in range(orders):
             writer.writerow([f"{mark}-{row:04d}", "25k-xl", f"0817{next(self._numbers) % 10**8:08d}"])
+        return f"chaos-{mark}.csv", out.getvalue().encode()
+
+    def _chunk_rows(self, orders: int) -> int:
+        return max(50, orders // 4)
+
+    def _submit(self, orders: int) -> None:
+        name, content = self._file(orders)
         batch = submit(
             self._store,
             self._spool,
@@ -137,11 +150,11 @@ class Siege:
             account="demo",
             reference=None,
             source=BatchSource.FILE,
-            file_name=f"chaos-{mark}.csv",
-            content=out.getvalue().encode(),
+            file_name=name,
+            content=content,
             provenance=Provenance("user:chaos", "chaos test"),
         )
-        conf = {"batch_id": batch.batch_id, "chunk_rows": max(50, orders // 4)}
+        conf = {"batch_id": batch.batch_id, "chunk_rows": self._chunk_rows(orders)}
         self._batches[batch.batch_id] = self._api().trigger("bulk_disbursement", conf)
 
     def _kill(self, victim: str) -> None:
@@ -156,9 +169,12 @@ class Siege:
             process = self._find(victim)
             assert process is not None
         self._say(f"SIGKILL {victim} {process.pid}")
-        process.kill()
+        self._end(process)
         self._kills[victim] = self._kills.get(victim, 0) + 1
         time.sleep(self._chance.uniform(0.2, 2.0))
+
+    def _end(self, process: psutil.Process) -> None:
+        process.kill()
 
     def _find(self, victim: str) -> psutil.Process | None:
         if victim == "postgres":
@@ -211,17 +227,22 @@ class Siege:
             states = {run["dag_run_id"]: run["state"] for run in api.runs("bulk_disbursement")}
             for batch_id, run_id in list(self._batches.items()):
                 if states.get(run_id) in ("failed", "success") and summarise(self._store, batch_id).unsent:
-                    self._batches[batch_id] = api.trigger("bulk_disbursement", {"batch_id": batch_id})
+                    self._batches[batch_id] = api.trigger("bulk_disbursement", self._again(batch_id))
         except (AirflowApiError, requests.RequestException) as error:
             self._say(f"Airflow is not ready for a nudge: {error}")
 
+    def _again(self, batch_id: str) -> dict[str, str]:
+        """The parameters of another run of a batch."""
+        return {"batch_id": batch_id}
+
     def _judge(self) -> list[str]:
         """The SAT server's ledger against the log: each id charged at most once, each rupiah explained."""
-        ledger = requests.get(f"{self._sandbox}/_sandbox/ledger", timeout=90).json()
-        findings = [] if ledger["deposit"]["conserved"] else ["the deposit does not add up"]
+        ledgers = [requests.get(f"{one}/_sandbox/ledger", timeout=90).json() for one in self._sandboxes()]
+        charges = {key: entry for ledger in ledgers for key, entry in ledger["requests"].items()}
+        findings = ["the deposit does not add up" for one in ledgers if not one["deposit"]["conserved"]]
         orders = {order.request_id: order for order in self._orders()}
         for request_id, order in orders.items():
-            entry = ledger["requests"].get(request_id)
+            entry = charges.get(request_id)
             charged = entry["charged"] if entry else 0
             if charged > 1:
                 findings.append(f"{request_id} was charged {charged} times")

@@ -14,8 +14,9 @@ from tests.deployment.composition import CHECKOUT, composed, example_environment
 
 SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|CLIENT_ID|PRIVATE_KEY_FILE|PASSWORDS_FILE")
 JOBS = {"databases", "sat-schema", "airflow-schema", "sat"}
-PUBLISHED = {"api-server", "receiver"}
-MAY_PAY = {"api-server", "scheduler", "triggerer"}
+PUBLISHED = {"api-server", "receiver", "proxy"}
+MAY_PAY = {"api-server", "scheduler", "triggerer", "scheduler-2", "triggerer-2", "worker", "worker-2"}
+CELERY = {"redis", "pgbouncer", "proxy", "scheduler-2", "triggerer-2", "receiver-2", "worker", "worker-2"}
 KNOWN_KEYS = {
     "build", "cap_drop", "command", "cpus", "depends_on", "entrypoint", "environment", "healthcheck", "image",
     "init", "logging", "mem_limit", "networks", "pids_limit", "ports", "profiles", "read_only", "restart",
@@ -81,9 +82,9 @@ def test_defaults_of_the_example_are_those_of_the_file() -> None:
 
 
 def test_nothing_runs_as_root(services: Services) -> None:
-    """PostgreSQL as its image's own user, the rest as 50000, none with a way up."""
+    """PostgreSQL, Redis and the proxy as the user of their images, the rest as 50000, none with a way up."""
     users = {name: service.get("user") for name, service in services.items()}
-    assert set(users.values()) == {"postgres", "50000:50000"}
+    assert set(users.values()) == {"postgres", "redis", "haproxy", "50000:50000"}
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -104,7 +105,7 @@ def test_everything_has_limits(services: Services) -> None:
         assert {"mem_limit", "cpus", "pids_limit", "logging"} <= service.keys(), name
 
 
-def test_only_the_api_server_and_the_receiver_are_published(services: Services) -> None:
+def test_only_the_api_server_and_the_way_of_callbacks_are_published(services: Services) -> None:
     """And to this machine alone, unless configured otherwise."""
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published.keys() == PUBLISHED
@@ -139,9 +140,9 @@ def test_only_what_pays_holds_the_means_to_pay(services: Services) -> None:
 def test_each_role_goes_where_it_belongs(services: Services, environment: dict[str, str]) -> None:
     """A part that is broken into has one role's password, not all."""
     roles = {
-        "SAT_WRITER_PASSWORD": MAY_PAY | {"sat-schema"},
+        "SAT_WRITER_PASSWORD": MAY_PAY | {"sat-schema", "pgbouncer"},
         "SAT_READER_PASSWORD": {"sat", "sat-schema"},
-        "SAT_RECEIVER_PASSWORD": {"receiver", "sat-schema"},
+        "SAT_RECEIVER_PASSWORD": {"receiver", "receiver-2", "sat-schema", "pgbouncer"},
         "SAT_OWNER_PASSWORD": {"databases", "sat-schema"},
         "POSTGRES_PASSWORD": {"postgres", "databases", "sat-schema"},
     }
@@ -158,6 +159,24 @@ def test_dependencies_exist_and_can_be_waited_for(services: Services) -> None:
             has_check = "healthcheck" in services[other]
             expected = "service_healthy" if has_check else "service_completed_successfully"
             assert how == {"condition": expected}, (name, other)
+
+
+def test_without_the_profile_nothing_needs_redis(services: Services) -> None:
+    """What the profile adds starts with it alone, and is waited for by nothing else."""
+    assert {name for name, service in services.items() if service.get("profiles") == ["celery"]} == CELERY
+    for name in services.keys() - CELERY:
+        assert not CELERY & set(services[name].get("depends_on", {})), name
+
+
+def test_two_of_a_kind_differ_in_nothing(services: Services) -> None:
+    """Either may be away, and which of them answers makes no difference."""
+    without = {"profiles", "ports"}
+    for name in ("scheduler", "triggerer", "receiver", "worker"):
+        one, other = (
+            {key: value for key, value in services[kind].items() if key not in without}
+            for kind in (name, f"{name}-2")
+        )
+        assert one == other, name
 
 
 def test_named_volumes_and_networks_are_declared(services: Services, environment: dict[str, str]) -> None:

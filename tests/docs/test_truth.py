@@ -88,7 +88,7 @@ def test_services_are_described() -> None:
     """The table of the composition has every service."""
     composition = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text("utf-8"))
     section = page("docs/deploy.md").section("With Docker Compose")
-    named = {name for cells in rows(section) for name in re.findall(r"`([a-z-]+)`", cells[0])}
+    named = {name for cells in rows(section) for name in re.findall(r"`([a-z0-9-]+)`", cells[0])}
     assert composition["services"].keys() == named
 
 

@@ -136,7 +136,7 @@ def test_a_part_whose_heart_has_stopped_is_stuck(
 ) -> None:
     """It lives and answers no more; one that was only just started has more time."""
     monkeypatch.setattr(health, "STUCK_SECONDS", 0.5)
-    monkeypatch.setattr(health, "START_SECONDS", 30)
+    monkeypatch.setattr(HealthCheck, "start_seconds", 30)
     settings = settings_with(tmp_path, Ports(postgres=1, api=free_port(), sandbox=free_port()))
     ports = {"api-server": settings.ports.api, "sandbox": settings.ports.sandbox}
     for service in services:
@@ -148,7 +148,7 @@ def test_a_part_whose_heart_has_stopped_is_stuck(
     starting = [service for service in services if service.name in ports]
     stuck = HealthCheck(settings, services, just_started=starting).wait()
     assert [service.name for service in stuck] == ["scheduler"]
-    monkeypatch.setattr(health, "START_SECONDS", 1)
+    monkeypatch.setattr(HealthCheck, "start_seconds", 1)
     with pytest.raises(ServiceFailedError, match="scheduler was not ready"):
         HealthCheck(settings, services, just_started=stuck).wait()
 
