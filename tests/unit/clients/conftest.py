@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +18,9 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
+from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
-from tests.scripted_sat import ScriptedSAT, scripted_sat
+from tests.scripted_sat import ScriptedSAT, json_answer, scripted_sat
 
 
 @dataclass
@@ -192,9 +194,21 @@ def client(make_client: ClientFactory, settings: Callable[..., AccountSettings])
 
 
 @pytest.fixture
-def impatient(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
-    """A client of each kind whose timeouts are soon reached, for tests of the timeouts."""
-    return make_client(settings(read_timeout_seconds=1.2, total_timeout_seconds=1.8))
+def newly_impatient(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
+    """A client of each kind whose timeouts are soon reached; it has no token yet."""
+    return make_client(settings(read_timeout_seconds=0.4, total_timeout_seconds=0.6))
+
+
+@pytest.fixture
+def impatient(newly_impatient: EitherClient, sat: ScriptedSAT) -> EitherClient:
+    """The same client with a token, however long that takes on a busy machine."""
+    sat.script["/ping"] = json_answer({"status": "ok"})
+    for _ in range(100):
+        with suppress(SATError):
+            newly_impatient.ping()
+            break
+    sat.received.clear()
+    return newly_impatient
 
 
 @pytest.fixture(autouse=True)

@@ -204,7 +204,7 @@ def test_peer_that_speaks_no_tls_is_never_sent(
     make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
 ) -> None:
     """A failed handshake proves that no byte of the request left."""
-    client = make_client(settings(base_url=f"https://127.0.0.1:{sat.port}/api", total_timeout_seconds=3.0))
+    client = make_client(settings(base_url=f"https://127.0.0.1:{sat.port}/api", total_timeout_seconds=1.0))
     outcome = client.place_order(BODY, "ORDER1", None)
     assert outcome.verdict is CheckoutVerdict.NOT_SENT
     assert not sat.requests_to("/v2/order")

@@ -242,12 +242,12 @@ def test_token_trouble_is_a_never_sent_order(
     assert not sat.requests_to("/v2/order")
 
 
-def test_token_that_never_ends_is_waited_for(impatient: Any, sat: ScriptedSAT) -> None:
+def test_token_that_never_ends_is_waited_for(newly_impatient: Any, sat: ScriptedSAT) -> None:
     """A token answer that drips is given up in time, and nothing is sent."""
     sat.script["/token"] = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
     with pytest.raises(TokenUnavailableError):
-        impatient.ping()
-    assert impatient.place_order(BODY, "ORDER1", None).verdict is CheckoutVerdict.NOT_SENT
+        newly_impatient.ping()
+    assert newly_impatient.place_order(BODY, "ORDER1", None).verdict is CheckoutVerdict.NOT_SENT
     assert not sat.requests_to("/v2/order")
 
 
@@ -264,16 +264,16 @@ def test_clients_share_a_token(
     assert [base64.b64decode(basic).partition(b":")[0] for basic in basics] == [b"demo", b"other"]
 
 
-def test_closing_cancels_the_callers(impatient: Any, sat: ScriptedSAT) -> None:
+def test_closing_cancels_the_callers(newly_impatient: Any, sat: ScriptedSAT) -> None:
     """A client that is closed while a token is awaited ends the waiting call with its own type of error."""
     import threading
     import time
 
     sat.script["/token"] = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
-    closing = threading.Thread(target=lambda: (time.sleep(0.1), impatient.close()))
+    closing = threading.Thread(target=lambda: (time.sleep(0.1), newly_impatient.close()))
     closing.start()
     with pytest.raises(TokenUnavailableError):
-        impatient.ping()
+        newly_impatient.ping()
     closing.join()
 
 
