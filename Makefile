@@ -27,7 +27,7 @@ status: venv ## say what of it runs
 	@$(STACK) status
 
 test: venv-dev ## run all tests (PYTEST_ARGS="-k name" for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: venv-dev ## kill real processes in the middle of real batches (KILLS=10 SEED=1); minutes
 	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),10) --seed $(or $(SEED),1)

@@ -44,6 +44,7 @@ for variable in ("NO_PROXY", "no_proxy"):
 # those of CI, where a change is judged and not its luck.
 hypothesis_settings.register_profile(
     "suite",
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,

@@ -53,7 +53,7 @@ FOR_TESTS = {
     **NOTICE_QUICKLY,
     **WITH_EXAMPLES,
     # The tests beside it need the processor, too, that an idle scheduler takes for looking.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "600",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "30",
 }

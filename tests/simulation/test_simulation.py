@@ -19,7 +19,7 @@ from tests.simulation.seeds import REQUIRED, happened, remarkable_seeds
 from tests.simulation.simulation import run_seed
 
 SEEDS_IN_MEMORY = 100
-SEEDS_ON_POSTGRES = 30
+SEEDS_ON_POSTGRES = 12
 SEEDS_AT_ONCE = 100
 SEEDS_AT_MOST = 2000
 

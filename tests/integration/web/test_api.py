@@ -259,7 +259,7 @@ def test_whatever_is_sent_is_answered_as_described(app: FastAPI, host: FakeHost)
     with served(app) as address:
 
         @settings(
-            max_examples=examples(250),
+            max_examples=examples(150),
             suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
         )
         @given(data=st.data())

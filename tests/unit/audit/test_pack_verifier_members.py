@@ -40,7 +40,7 @@ def pairs(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(st.sampled_from(PRODUCTS), pairs())
-@settings(max_examples=examples(500), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_of_client_numbers(product: str, pair: tuple[str, str]) -> None:
     """Whatever the product, the form and the mask."""
     sent, told = pair
@@ -49,7 +49,7 @@ def test_of_client_numbers(product: str, pair: tuple[str, str]) -> None:
 
 @given(st.sampled_from(PRODUCTS), st.text("25kKlx-*X• …", max_size=8))
 @example("25k-xl", "25kxl")
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_of_product_codes(sent: str, told: str) -> None:
     """A separator more or less makes another product."""
     assert same_product(sent, told) == is_same_product(sent, told)
