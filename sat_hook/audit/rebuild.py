@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
@@ -33,9 +35,18 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import Placed, each_stream
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.projections import KEPT, SUBMISSION_COLUMNS, DerivedTables, Folded, emptied_tables
+from sat_hook.store.projections import (
+    KEPT,
+    SUBMISSION_COLUMNS,
+    DerivedTables,
+    Folded,
+    kept_still,
+    remove_invented,
+    streams_by_name,
+)
 
 STREAMS_PER_GROUP = 500
+STREAMS_PER_LOCK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +104,34 @@ def compare_projections(database: Database, report: Report) -> Comparison:
 
 
 def rebuild_projections(database: Database) -> Rebuilt:
-    """Empty the derived tables and fill them from the log, in one transaction under the log's lock.
+    """Make the derived tables what the log says, some streams at a time, while appends go on.
 
-    Appends wait until it ends; readers see the old rows until the commit.
+    The whole log is folded first, without a change. Then the rows of a few streams at a time are written
+    while their heads are locked, as an append locks them: an append waits only for its own streams.
 
     :param database: as the schema's owner.
     :raises RebuildRefusedError: the log cannot be folded; nothing was changed.
-    :raises StoreUnavailableError: the database gave up; nothing was changed.
+    :raises StoreUnavailableError: the database gave up; rows that were written are right.
     """
     rebuilt: Counter[StreamKind] = Counter()
 
     def refuse(finding: Finding) -> None:
         raise RebuildRefusedError(str(finding))
 
-    with emptied_tables(database) as (connection, tables):
-        for group in grouped(each_folded(connection, Counted(refuse)), STREAMS_PER_GROUP):
-            rebuilt.update(folded.stream.kind for folded in group)
+    report = Counted(refuse)
+    with database.transaction(snapshot=True) as connection:
+        for _ in each_folded(connection, report):
+            pass
+    remove_invented(database)
+    for streams in streams_by_name(database, STREAMS_PER_LOCK):
+        with kept_still(database, streams) as (tables, events):
+            group = [
+                folded
+                for stream, recorded in groupby(events, key=attrgetter("stream"))
+                if (folded := fold_stream(stream, [Placed(event, None) for event in recorded], report))
+            ]
             tables.refill(group)
+        rebuilt.update(folded.stream.kind for folded in group)
     return Rebuilt(rebuilt[StreamKind.ORDER], rebuilt[StreamKind.BATCH])
 
 

@@ -118,13 +118,7 @@ class LockedHistory:
         return _known(self.connection, self._account)
 
     def keep(self, snapshot: PriceSnapshot, changes: Sequence[ProductChange]) -> int:
-        """Store a complete snapshot with its changes; returns its number.
-
-        If there are changes, the settling of log positions waits from here to the end of the transaction.
-        """
-        if changes:
-            # Taken before the first row lock: a rebuild holds the log lock and then takes the rows.
-            self._prices.hold_log(self.connection)
+        """Store a complete snapshot with its changes; returns its number."""
         snapshot_id = _record(self.connection, snapshot)
         if changes:
             self._keep_changes(snapshot_id, snapshot.asked_at, changes)

@@ -18,10 +18,12 @@ from sat_hook.domain.order_movements import PlacedMovement, moving_types
 from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
+from sat_hook.store.log import recorded_from_row
 from sat_hook.store.postgres import as_json, projection_row
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 SUBMISSION_COLUMNS = ("submitted_by", "submitted_at")
+LAST_POSITION = 2**63 - 1
 KEPT = (StreamKind.ORDER, StreamKind.BATCH, StreamKind.ACCOUNT)
 """The kinds of streams that have a table. The others are few and folded on demand."""
 
@@ -127,7 +129,7 @@ class DerivedTables:
         self._tables.keep_shape(self._connection, shape=shape)
 
     def refill(self, group: Sequence[Folded]) -> None:
-        """Store the folds of some streams in the emptied tables."""
+        """Store the folds of some streams; rows that are right are left alone."""
         self._tables.refill_heads(
             self._connection,
             streams=[str(folded.stream) for folded in group],
@@ -159,20 +161,42 @@ def _keys(group: Sequence[Folded], kind: StreamKind) -> list[str]:
     return [folded.stream.key for folded in group if folded.stream.kind is kind]
 
 
-@contextmanager
-def emptied_tables(database: Database) -> Iterator[tuple[Connection, DerivedTables]]:
-    """The emptied tables, to be refilled from the log, in one transaction under the log's lock.
-
-    Appends wait until it ends; readers see the old rows until the commit. Prices are already filled.
+def remove_invented(database: Database) -> None:
+    """Remove what no event accounts for, and fill the prices from their evidence. Appends go on.
 
     :param database: as the schema's owner.
     """
     tables = queries("projections")
     with database.transaction() as connection:
         tables.wait_without_limit(connection)
-        tables.lock_log(connection)
-        tables.empty_derived_tables(connection)
+        tables.remove_breaks(connection)
+        tables.remove_rows_without_events(connection)
+        tables.remove_movements_without_events(connection, types=moving_types())
+    with database.transaction() as connection:
+        tables.wait_without_limit(connection)
+        tables.lock_histories(connection)
+        tables.remove_product_prices(connection)
         tables.refill_product_prices(connection)
-        tables.collect_movements(connection)
-        yield connection, DerivedTables(connection)
-        tables.put_movements_in_order(connection)
+
+
+def streams_by_name(database: Database, page: int) -> Iterator[list[StreamId]]:
+    """The streams of the log, some at a time."""
+    after = ""
+    while names := [
+        name for (name,) in run(database, queries("projections").streams_after, after=after, limit=page)
+    ]:
+        yield [StreamId.parse(name) for name in names]
+        after = names[-1]
+
+
+@contextmanager
+def kept_still(
+    database: Database, streams: Sequence[StreamId]
+) -> Iterator[tuple[DerivedTables, Iterator[RecordedEvent]]]:
+    """The derived tables and the events of some streams. Appends to these wait until the block ends."""
+    names = [str(stream) for stream in streams]
+    with database.transaction(durable=False) as connection:
+        tables = queries("projections")
+        tables.lock_heads(connection, streams=names)
+        rows = queries("past").read_streams_until(connection, streams=names, up_to_position=LAST_POSITION)
+        yield DerivedTables(connection), map(recorded_from_row, rows)

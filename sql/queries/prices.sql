@@ -1,7 +1,3 @@
--- name: hold_log()!
--- Keep rebuilds out until this transaction ends.
-SELECT pg_advisory_xact_lock_shared(sat.log_lock_key());
-
 -- name: lock_history(account)!
 -- Lock the account's price lists until this transaction ends.
 SELECT pg_advisory_xact_lock(sat.price_lock_class(), hashtext(:account));

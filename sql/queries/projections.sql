@@ -85,17 +85,19 @@ ORDER BY 1;
 -- An audit reads the whole log; the limits of ordinary statements do not fit it.
 SET LOCAL statement_timeout = 0;
 
--- name: lock_log()!
--- Lock out appends and closed positions until this transaction ends.
-SELECT pg_advisory_xact_lock(sat.log_lock_key());
+-- name: remove_breaks()!
+-- Breaks are followed from the log again, from its beginning.
+WITH breaks AS (DELETE FROM sat.breaks), ages AS (DELETE FROM sat.break_ages)
+DELETE FROM sat.break_cursors;
 
--- name: empty_derived_tables()!
+-- name: lock_histories()!
+-- Lock the price lists of every account until this transaction ends.
+SELECT pg_advisory_xact_lock(sat.price_lock_class(), a.key)
+FROM (SELECT DISTINCT hashtext(account) AS key FROM sat.products ORDER BY 1) AS a;
+
+-- name: remove_product_prices()!
 -- Deleted and not truncated: concurrent readers keep their snapshot.
-WITH orders AS (DELETE FROM sat.orders), movements AS (DELETE FROM sat.order_movements), batches AS (DELETE FROM sat.batches),
-    accounts AS (DELETE FROM sat.accounts), prices AS (DELETE FROM sat.product_prices),
-    breaks AS (DELETE FROM sat.breaks), ages AS (DELETE FROM sat.break_ages),
-    followed AS (DELETE FROM sat.break_cursors)
-DELETE FROM sat.stream_heads;
+DELETE FROM sat.product_prices;
 
 -- name: refill_product_prices()!
 -- Intervals of prices as the evidence of the snapshots says.
@@ -107,50 +109,106 @@ FROM sat.product_prices_by_evidence
 -- The index of the exclusion takes scattered keys in half the time that it takes sorted ones in.
 ORDER BY md5(product_id::text), valid;
 
--- name: collect_movements()!
--- Movements come stream by stream, and are put in order when all are there.
-CREATE UNLOGGED TABLE sat.refilled_movements (LIKE sat.order_movements);
+-- name: remove_rows_without_events()!
+-- Rows of streams that the log does not know. An append writes a stream's events and its rows together.
+WITH orders AS (
+    DELETE FROM sat.orders AS o
+    WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'order/' || o.request_id)
+), batches AS (
+    DELETE FROM sat.batches AS b
+    WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'batch/' || b.batch_id)
+), accounts AS (
+    DELETE FROM sat.accounts AS a
+    WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'account/' || a.account_id)
+)
+DELETE FROM sat.stream_heads AS h
+WHERE h.version > 0 AND NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = h.stream);
+
+-- name: remove_movements_without_events(types)!
+-- Movements at positions where the log has no event of their order that leaves one.
+DELETE FROM sat.order_movements AS m
+WHERE NOT EXISTS (
+    SELECT FROM sat.events AS e
+    WHERE e.position = m.position AND e.stream = 'order/' || m.request_id AND e.type = ANY (:types)
+);
+
+-- name: streams_after(after, limit)
+-- The next streams of the log, by name.
+SELECT DISTINCT stream FROM sat.events WHERE stream > :after ORDER BY stream LIMIT :limit;
+
+-- name: lock_heads(streams)!
+-- Keep appends to these streams out until the transaction ends, in the order in which appends lock them.
+INSERT INTO sat.stream_heads (stream, version)
+SELECT s.stream, 0
+FROM unnest(:streams::text[]) AS s (stream)
+ORDER BY s.stream
+ON CONFLICT (stream) DO NOTHING;
+SELECT h.stream FROM sat.stream_heads AS h WHERE h.stream = ANY (:streams) ORDER BY h.stream FOR UPDATE;
 
 -- name: refill_heads(streams, versions)!
 -- Heads as the log says.
-INSERT INTO sat.stream_heads (stream, version)
-SELECT * FROM unnest(:streams::text[], :versions::integer[]);
+UPDATE sat.stream_heads AS h
+SET version = n.version
+FROM unnest(:streams::text[], :versions::integer[]) AS n (stream, version)
+WHERE h.stream = n.stream AND h.version <> n.version;
 
 -- name: refill_orders(orders)!
--- Orders as their events say.
-INSERT INTO sat.orders (
+-- Orders as their events say. Rows that are right stay as they are.
+INSERT INTO sat.orders AS o (
     request_id, document, changed_at, committed_rupiah, is_reservable, outstanding_until, refundable_until,
     counted_at
 )
 SELECT
-    o.document ->> 'request_id', o.document, o.changed_at, o.committed_rupiah, o.is_reservable,
-    o.outstanding_until, o.refundable_until, o.counted_at
-FROM jsonb_to_recordset(:orders::jsonb) AS o (
+    n.document ->> 'request_id', n.document, n.changed_at, n.committed_rupiah, n.is_reservable,
+    n.outstanding_until, n.refundable_until, n.counted_at
+FROM jsonb_to_recordset(:orders::jsonb) AS n (
     document jsonb, changed_at timestamptz, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
     refundable_until timestamptz, counted_at timestamptz
+)
+ON CONFLICT (request_id) DO UPDATE SET
+    document = EXCLUDED.document,
+    changed_at = EXCLUDED.changed_at,
+    committed_rupiah = EXCLUDED.committed_rupiah,
+    is_reservable = EXCLUDED.is_reservable,
+    outstanding_until = EXCLUDED.outstanding_until,
+    refundable_until = EXCLUDED.refundable_until,
+    counted_at = EXCLUDED.counted_at
+WHERE (
+    o.document, o.changed_at, o.committed_rupiah, o.is_reservable, o.outstanding_until, o.refundable_until,
+    o.counted_at
+) IS DISTINCT FROM (
+    EXCLUDED.document, EXCLUDED.changed_at, EXCLUDED.committed_rupiah, EXCLUDED.is_reservable,
+    EXCLUDED.outstanding_until, EXCLUDED.refundable_until, EXCLUDED.counted_at
 );
 
 -- name: refill_movements(movements)!
--- Movements as the events of their orders say.
-INSERT INTO sat.refilled_movements
-SELECT m.*
-FROM jsonb_populate_recordset(NULL::sat.order_movements, :movements::jsonb) AS m;
+-- Movements as the events of their orders say. Rows that are right stay where they are: a day is found by
+-- summaries of ranges of pages.
+DELETE FROM sat.order_movements AS m
+USING jsonb_populate_recordset(NULL::sat.order_movements, :movements::jsonb) AS r
+WHERE m.position = r.position AND m IS DISTINCT FROM r;
+INSERT INTO sat.order_movements
+SELECT r.*
+FROM jsonb_populate_recordset(NULL::sat.order_movements, :movements::jsonb) AS r
+ORDER BY r.position
+ON CONFLICT (position) DO NOTHING;
 
 -- name: refill_batches(keys, documents, submitted_by, submitted_at)!
 -- Batches as their events say.
-INSERT INTO sat.batches (batch_id, document, submitted_by, submitted_at)
+INSERT INTO sat.batches AS b (batch_id, document, submitted_by, submitted_at)
 SELECT *
-FROM unnest(:keys::text[], :documents::jsonb[], :submitted_by::text[], :submitted_at::timestamptz[]);
+FROM unnest(:keys::text[], :documents::jsonb[], :submitted_by::text[], :submitted_at::timestamptz[])
+ON CONFLICT (batch_id) DO UPDATE SET
+    document = EXCLUDED.document, submitted_by = EXCLUDED.submitted_by, submitted_at = EXCLUDED.submitted_at
+WHERE (b.document, b.submitted_by, b.submitted_at)
+    IS DISTINCT FROM (EXCLUDED.document, EXCLUDED.submitted_by, EXCLUDED.submitted_at);
 
 -- name: refill_accounts(keys, documents)!
 -- Accounts as their events say.
-INSERT INTO sat.accounts (account_id, document)
-SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
-
--- name: put_movements_in_order()!
--- A day is found by summaries of ranges of pages, which tell days apart only if rows are stored by their time.
-INSERT INTO sat.order_movements SELECT * FROM sat.refilled_movements ORDER BY position;
-DROP TABLE sat.refilled_movements;
+INSERT INTO sat.accounts AS a (account_id, document)
+SELECT * FROM unnest(:keys::text[], :documents::jsonb[])
+ON CONFLICT (account_id) DO UPDATE SET document = EXCLUDED.document
+WHERE a.document IS DISTINCT FROM EXCLUDED.document;
 
 -- name: kept_shape()$
 -- The shape of the derived tables, as the release that filled them left it.

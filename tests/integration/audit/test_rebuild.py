@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -14,7 +15,7 @@ from sat_hook.audit import rebuild
 from sat_hook.audit.errors import RebuildRefusedError
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.rebuild import Comparison, compare_projections, rebuild_projections
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -223,24 +224,53 @@ def test_only_the_owner_rebuilds(filled: ApplicationDatabase) -> None:
     assert derived(filled) == before
 
 
-def test_a_rebuild_waits_for_appends_in_flight(filled: ApplicationDatabase) -> None:
-    """The log's lock: an append is wholly before the rebuild or wholly after it."""
+def test_appends_go_on_during_a_rebuild(filled: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old orders and new ones change all the time, none of them waits long, and every row ends right."""
+    monkeypatch.setattr(rebuild, "STREAMS_PER_LOCK", 2)
+    damage(filled, "UPDATE sat.orders SET committed_rupiah = 1")
     store = PostgresEventStore(Database(filled.writer_dsn))
-    slow = psycopg2.connect(filled.writer_dsn)
-    with slow.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
-    rebuilding = threading.Thread(target=rebuild_as, args=(filled.owner_dsn,))
-    rebuilding.start()
-    rebuilding.join(timeout=0.3)
-    assert rebuilding.is_alive()
-    change = change_of(None, 50, received(50))
-    appending = threading.Thread(target=store.append, args=([change], BY_TEST, T0))
+    longest = 0.0
+    appended = 0
+    is_over = threading.Event()
+
+    def append_on() -> None:
+        nonlocal longest, appended
+        while not is_over.is_set():
+            began = time.monotonic()
+            number = 1000 + appended
+            assert not store.append([change_of(None, number, received(number))], BY_TEST, T0)
+            old = appended % ORDERS + 1
+            order = store.load_orders([stream_of(old).key])[stream_of(old).key]
+            assert not store.append([change_of(order, old, SUCCEEDED)], BY_TEST, T0)
+            longest = max(longest, time.monotonic() - began)
+            appended += 1
+
+    appending = threading.Thread(target=append_on)
     appending.start()
-    slow.rollback()
-    rebuilding.join(timeout=60)
-    appending.join(timeout=60)
-    slow.close()
-    assert stream_of(50).key in store.load_orders([stream_of(50).key])
+    for _ in range(3):
+        rebuild_as(filled.owner_dsn)
+    is_over.set()
+    appending.join(60)
+    store.database.close()
+    assert appended > 3
+    assert longest < 5
+    found = Found()
+    assert compare(filled, found).is_clean, found.findings
+
+
+def test_a_rebuild_waits_for_an_append_to_the_same_order_only(filled: ApplicationDatabase) -> None:
+    """While that append is in flight, other orders go on; what it commits is in the rebuilt rows."""
+    store = PostgresEventStore(Database(filled.writer_dsn))
+    before = store.load_orders([KEY])[KEY]
+    with closing(psycopg2.connect(filled.writer_dsn)) as slow:
+        PostgresEventStore(OneTransaction(slow)).append([change_of(before, 1, SUCCEEDED)], BY_TEST, T0)
+        rebuilding = threading.Thread(target=rebuild_as, args=(filled.owner_dsn,))
+        rebuilding.start()
+        rebuilding.join(timeout=0.5)
+        assert rebuilding.is_alive()
+        assert not store.append([change_of(None, 50, received(50))], BY_TEST, T0)
+        slow.commit()
+        rebuilding.join(timeout=60)
     store.database.close()
     assert compare(filled, Found()).is_clean
 
