@@ -4,9 +4,12 @@ goods. Each is recorded before it leaves: who took it, by which filter, and how 
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import IO
 
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
@@ -23,6 +26,8 @@ from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, Ord
 
 MAXIMUM_ORDERS = 50_000
 READ_AT_ONCE = 2_000
+IN_MEMORY_BYTES = 8 * 1024 * 1024
+"""A larger file waits on the disk until it is sent."""
 
 TABLE = TextTable(
     "orders",
@@ -50,8 +55,10 @@ TABLE = TextTable(
 class OrderExports(Service):
     """Writes orders to files, and records that."""
 
-    def export(self, which: OrderFilter, file_format: GoodsFormat, person: Person) -> bytes:
-        """The orders of a filter. CSV of one batch has the separator of its submitted file.
+    def export(self, which: OrderFilter, file_format: GoodsFormat, person: Person) -> IO[bytes]:
+        """The orders of a filter as a file, which the caller closes. Memory holds a few of them at a time.
+
+        CSV of one batch has the separator of its submitted file.
 
         :raises RightMissingError: the person may not see customers' numbers.
         :raises ListingRefusedError: more than :data:`MAXIMUM_ORDERS` match, or it filters by a client number.
@@ -71,8 +78,21 @@ class OrderExports(Service):
                 taken[found.order.account] += 1
                 yield _cells(order_row(found, with_number=True))
 
-        is_workbook = file_format is GoodsFormat.XLSX
-        content = TABLE.workbook(rows()) if is_workbook else TABLE.csv(rows(), delimiter)
+        with ExitStack() as on_error:
+            file = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))
+            if file_format is GoodsFormat.XLSX:
+                with tempfile.TemporaryDirectory(prefix="sat-orders-") as folder:
+                    TABLE.write_workbook(file, rows(), folder)
+            else:
+                TABLE.write_csv(file, rows(), delimiter)
+            file.seek(0)
+            self._record(which, file_format, taken, person)
+            on_error.pop_all()
+            return file
+
+    def _record(
+        self, which: OrderFilter, file_format: GoodsFormat, taken: Mapping[str, int], person: Person
+    ) -> None:
         for account, number in taken.items():
             exported = OrdersExported(
                 account=account,
@@ -83,7 +103,6 @@ class OrderExports(Service):
                 rows=number,
             )
             record_export(self.installation, exported, person)
-        return content
 
     def _delimiter(self, batch_id: str) -> str:
         return delimiter_of(self.installation.submissions(), load_batch(self.store, batch_id))

@@ -235,7 +235,7 @@ class Prices(Service):
                 f"changes: found more than {MAXIMUM_EXPORTED:,}; expected fewer: choose a shorter period"
             )
         lines = [cells for recorded in rows for cells in _change_cells(recorded, query.jump_percent or 10)]
-        return CHANGES.workbook(lines) if as_workbook else CHANGES.csv(lines)
+        return CHANGES.content(lines, as_workbook=as_workbook)
 
     def margins_file(
         self, named: str, since: datetime, before: datetime, person: Person, *, as_workbook: bool
@@ -253,7 +253,7 @@ class Prices(Service):
             )
             for one in self.margins(named, since, before, person)
         ]
-        return MARGINS.workbook(rows) if as_workbook else MARGINS.csv(rows)
+        return MARGINS.content(rows, as_workbook=as_workbook)
 
     def _each_change(
         self, account: str, query: ChangeQuery, place: ChangePlace | None = None

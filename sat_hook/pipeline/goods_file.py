@@ -30,4 +30,4 @@ def goods_file(rows: Iterable[Sequence[str]], file_format: GoodsFormat, delimite
 
     :param delimiter: of the CSV.
     """
-    return _TABLE.workbook(rows) if file_format is GoodsFormat.XLSX else _TABLE.csv(rows, delimiter)
+    return _TABLE.content(rows, as_workbook=file_format is GoodsFormat.XLSX, delimiter=delimiter)

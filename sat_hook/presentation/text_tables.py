@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import IO, Any, BinaryIO, cast
 
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
 
@@ -26,28 +27,42 @@ class TextTable:
     columns: tuple[str, ...]
     widths: tuple[int, ...]
 
-    def csv(self, rows: Iterable[Sequence[str]], delimiter: str = ",") -> bytes:
-        """The rows below the columns' names, as UTF-8 with a byte order mark."""
-        out = io.StringIO(newline="")
-        writer = SpreadsheetWriter(out, delimiter)
-        for cells in (self.columns, *rows):
-            writer.row(cells)
-        return out.getvalue().encode("utf-8-sig")
+    def content(self, rows: Iterable[Sequence[str]], *, as_workbook: bool, delimiter: str = ",") -> bytes:
+        """The file in memory, for few rows, and for goods, which wait in no file."""
+        out = io.BytesIO()
+        if as_workbook:
+            self.write_workbook(out, rows)
+        else:
+            self.write_csv(out, rows, delimiter)
+        return out.getvalue()
 
-    def workbook(self, rows: Iterable[Sequence[str]]) -> bytes:
-        """The rows below the columns' names, as XLSX."""
+    def write_csv(self, out: IO[bytes], rows: Iterable[Sequence[str]], delimiter: str = ",") -> None:
+        """Write the rows below the columns' names, as UTF-8 with a byte order mark."""
+        text = io.TextIOWrapper(cast("BinaryIO", out), encoding="utf-8-sig", newline="")
+        writer = SpreadsheetWriter(text, delimiter)
+        writer.row(self.columns)
+        for cells in rows:
+            writer.row(cells)
+        text.detach()
+
+    def write_workbook(
+        self, out: IO[bytes], rows: Iterable[Sequence[str]], folder: str | None = None
+    ) -> None:
+        """Write the rows below the columns' names, as XLSX.
+
+        :param folder: where the rows wait, so that memory does not hold them; None keeps them in memory.
+        """
         # Imported here: only requests for a workbook need the library.
         import xlsxwriter  # type: ignore[import-untyped]
 
-        out = io.BytesIO()
-        with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        waiting = {"in_memory": True} if folder is None else {"constant_memory": True, "tmpdir": folder}
+        with xlsxwriter.Workbook(out, waiting) as book:
             sheet: Any = book.add_worksheet(self.name)
             # Keeps a cell text when a user edits it.
             text = book.add_format({"num_format": "@"})
             for place, width in enumerate(self.widths):
                 sheet.set_column(place, place, width, text)
-            for number, cells in enumerate((self.columns, *rows)):
+            for number, cells in enumerate(chain([self.columns], rows)):
                 for place, cell in enumerate(cells):
                     sheet.write_string(number, place, neutral(cell), text)
             sheet.freeze_panes(1, 0)
-        return out.getvalue()

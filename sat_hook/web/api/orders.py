@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
+from fastapi.responses import StreamingResponse
 
 from sat_hook.application import status_rechecks
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
@@ -44,7 +45,7 @@ from sat_hook.web.dependencies import (
     RequestId,
     StatusRechecksDep,
 )
-from sat_hook.web.downloads import as_download
+from sat_hook.web.downloads import as_download, parts_of
 
 router = APIRouter(tags=["orders"])
 
@@ -206,11 +207,11 @@ def export_orders(
     exports: OrderExportsDep,
     batch_id: Annotated[str | None, Query(pattern="^B[A-Z2-7]{25}$")] = None,
     file_format: Annotated[GoodsFormat, Query(alias="format")] = GoodsFormat.CSV,
-) -> Response:
+) -> StreamingResponse:
     """Return the orders of a filter as a file of text, without goods."""
     content = exports.export(replace(which, batch_id=batch_id), file_format, person)
     headers = as_download(f"orders.{file_format.value}")
-    return Response(content, headers=headers, media_type=file_format.media_type)
+    return StreamingResponse(parts_of(content), headers=headers, media_type=file_format.media_type)
 
 
 @router.get("/orders/named", **route(Right.VIEW))

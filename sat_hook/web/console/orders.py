@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from sat_hook.application.listings import MAXIMUM_PAGE, Listings, OrderPage
 from sat_hook.application.order_details import OrderDetails
@@ -33,7 +33,7 @@ from sat_hook.web.dependencies import (
     RequestId,
     StatusRechecksDep,
 )
-from sat_hook.web.downloads import as_download
+from sat_hook.web.downloads import as_download, parts_of
 
 router = APIRouter(prefix="/orders")
 
@@ -73,11 +73,11 @@ def export(
     choice: OrderChoiceDep,
     file_format: Annotated[GoodsFormat, Query(alias="format")],
     batch: Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")] = "",
-) -> Response:
+) -> StreamingResponse:
     """The orders of the filter as a file."""
     content = exports.export(choice.filter(batch or None), file_format, site.person)
     headers = as_download(f"orders-{datetime.now(WIB):%Y-%m-%d-%H%M}.{file_format.value}")
-    return Response(content, headers=headers, media_type=file_format.media_type)
+    return StreamingResponse(parts_of(content), headers=headers, media_type=file_format.media_type)
 
 
 @router.get("/search")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
+from pathlib import Path
 
 import openpyxl
 import pytest
 
 from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS, GoodsFormat, goods_file
+from sat_hook.presentation.text_tables import TextTable
 
 ROWS = [
     ("A-1", "2", "pln-prepaid-token-100k", "081234567890", "51961584082820854701", "00123412341234567890"),
@@ -37,3 +40,26 @@ def test_csv_has_the_separator_of_the_submitted_file(mark: str) -> None:
     for other in ",;\t":
         cells = [cell for row in csv.reader(io.StringIO(text), delimiter=other) for cell in row]
         assert not [cell for cell in cells if cell.lstrip(' "')[:1] in tuple("=+-@")]
+
+
+@pytest.mark.parametrize("file_format", list(GoodsFormat))
+def test_a_file_of_many_rows_needs_no_more_memory_than_one_of_few(
+    tmp_path: Path, file_format: GoodsFormat
+) -> None:
+    """Rows are read while they are written, and wait on the disk."""
+
+    def peak(rows: int) -> int:
+        each = ((f"A-{number}", "2", "pulsa", f"0812{number:08}", "succeeded") for number in range(rows))
+        table = TextTable("orders", ("id", "row", "product", "number", "state"), (9, 9, 9, 9, 9))
+        with (tmp_path / "file").open("w+b") as out:
+            tracemalloc.start()
+            if file_format is GoodsFormat.XLSX:
+                table.write_workbook(out, each, str(tmp_path))
+            else:
+                table.write_csv(out, each)
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        return most
+
+    peak(1)
+    assert peak(1_000) < 1.5 * peak(100)
