@@ -7,6 +7,10 @@ class NotifierConfigurationError(ValueError):
     """A Variable does not name a notifier that can be created."""
 
 
+class NotifierRefusedError(RuntimeError):
+    """A channel did not take a message. The text holds neither an address nor a secret."""
+
+
 class SATConnectionError(ValueError):
     """A connection that cannot work.
 
