@@ -1,24 +1,29 @@
-"""Prices over time: what changed, one product's history, a comparison, a week, and margins."""
+"""Prices over time: what changed, one product's history, a comparison, a week, and margins.
+
+Accounts are named by their connections or by their names in the log. The only account that has prices need
+not be named.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from fnmatch import fnmatchcase
 from itertools import islice
+from typing import cast
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.errors import ListingRefusedError
+from sat_hook.application.errors import ListingRefusedError, ProductNotListedError
+from sat_hook.application.installation import account_among
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.application.service import Service
-from sat_hook.catalogue.margin import margin_lines, percent_of
+from sat_hook.catalogue.margin import ProductMargin, margin_lines
 from sat_hook.catalogue.weekly import Week, WeekSummary, read_week
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.business_day import WIB
 from sat_hook.domain.prices import PricePeriod, PriceSnapshot, RecordedChange, gaps_between
-from sat_hook.presentation.text_tables import TextTable
 from sat_hook.store.prices import ChangePlace, DayMargin, PriceHistory
 
 MAXIMUM_COMPARED = 4
@@ -29,49 +34,64 @@ MAXIMUM_LOOKED_AT = 10_000
 MAXIMUM_EXPORTED = 50_000
 READ_AT_ONCE = 1_000
 
-CHANGES = TextTable(
-    "changes",
-    ("seen_at_wib", "product_code", "name", "change", "attribute", "before", "after", "is_jump"),
-    (22, 28, 40, 14, 18, 24, 24, 8),
-)
-MARGINS = TextTable(
-    "margins",
-    (
-        "day_wib",
-        "product_code",
-        "succeeded",
-        "sales_price_rupiah",
-        "margin_rupiah",
-        "margin_percent",
-        "without_fee",
-    ),
-    (12, 28, 12, 20, 18, 16, 14),
-)
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The times from ``since`` to just before ``until``, of an account's prices.
+
+    :param account: by either of its names; None for the only account that has prices.
+    """
+
+    account: str | None
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeQuery:
-    """Which changes of an account's prices.
+class ChangeFilter:
+    """Which changes of prices.
 
     :param text: a part of the code or the name.
-    :param jump_percent: only prices that moved by at least so much at once.
-    :param since: seen then or later; ``before`` is exclusive.
+    :param code: a pattern of codes, like ``*-xl``.
+    :param jump_percent: only prices that moved by at least that much at once.
     """
 
-    since: datetime
-    before: datetime
     text: str | None = None
+    code: str = "*"
     jump_percent: int | None = None
 
     def takes(self, recorded: RecordedChange) -> bool:
         """Whether a change is meant."""
         change = recorded.change
+        if not fnmatchcase(change.code, self.code):
+            return False
         if self.jump_percent is not None and not change.is_jump(self.jump_percent):
             return False
         if self.text is None:
             return True
         names = (change.code, *(p.name for p in (change.before, change.after) if p is not None))
         return any(self.text.casefold() in name.casefold() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPeriods:
+    """Every listing of one product of an account, the oldest first."""
+
+    account: str
+    periods: tuple[PricePeriod, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLists:
+    """Which price lists are known of a period.
+
+    :param last_list_at: when the last list up to the end of the period was requested; None when none was.
+    :param gaps: the longer times for which no list is known.
+    """
+
+    account: str
+    last_list_at: datetime | None
+    gaps: tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +137,11 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Prices(Service):
-    """Reads prices. Accounts are named by their connections or by their names in the log.
+    """Prices over time, for pages, programs and files. Reads only.
 
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to view.
+    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it,
+    :class:`~sat_hook.application.errors.AccountUnclearError` when it is not clear which account is
+    meant, and :class:`~sat_hook.application.errors.ListingRefusedError` when no price list was ever read.
     """
 
     def accounts(self, person: Person) -> tuple[str, ...]:
@@ -127,23 +149,80 @@ class Prices(Service):
         person.require(Right.VIEW)
         return tuple(self._history().accounts())
 
+    def listings(self, account: str | None, code: str, person: Person) -> ListedPeriods:
+        """Every listing of a product.
+
+        :raises ProductNotListedError: it was never listed.
+        """
+        person.require(Right.VIEW)
+        account, history = self._account(account), self._history()
+        periods = history.periods(account, code)
+        if not periods:
+            similar = history.similar_codes(account, code)
+            hint = f" (for example {', '.join(similar)})" if similar else ""
+            raise ProductNotListedError(f"found {code!r}; expected a product that was ever listed{hint}")
+        return ListedPeriods(account, tuple(periods))
+
+    def lists(self, period: Period, person: Person) -> PriceLists:
+        """Which lists are known of a period, which may be one moment."""
+        person.require(Right.VIEW)
+        account, since, until = self._account(period.account), period.since, period.until
+        # A list of the last moment counts, too, but no time before it is without a list because of it.
+        moments = self._history().complete_moments(account, since, until + timedelta(microseconds=1))
+        gaps = gaps_between([moment for moment in moments if moment < until], since, until)
+        return PriceLists(account, moments[-1] if moments else None, tuple(gaps))
+
+    def attempts(
+        self, period: Period, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
+    ) -> Page[PriceSnapshot]:
+        """A page of the attempts to read the price list, the newest first."""
+        person.require(Right.VIEW)
+        account, limit, until, before_id = self._account(period.account), limited(limit), period.until, 0
+        name = list_name("price attempts", account, period)
+        if cursor is not None:
+            until, before_id = cast("tuple[datetime, int]", place_of(name, cursor, datetime, int))
+        found = self._history().snapshots(account, period.since, until, limit + 1, before_id=before_id)
+        if len(found) <= limit:
+            return Page(tuple(found), None)
+        last = found[limit - 1]
+        return Page(tuple(found[:limit]), cursor_of(name, (last.asked_at, last.snapshot_id or 0)))
+
+    def freshness(self, period: Period, person: Person) -> Freshness:
+        """How old what is known is, and what of a period, up to now, is not known."""
+        now = SystemClock().now()
+        newest = self.lists(Period(period.account, now, now), person)
+        passed = replace(period, until=min(period.until, now))
+        if passed.since >= passed.until:
+            return Freshness(last_list_at=newest.last_list_at, gaps=(), failed=())
+        attempts = self._history().snapshots(newest.account, passed.since, passed.until)
+        return Freshness(
+            last_list_at=newest.last_list_at,
+            gaps=self.lists(passed, person).gaps,
+            failed=tuple(attempt for attempt in attempts if attempt.reason is not None),
+        )
+
     def changes(
         self,
-        named: str,
-        query: ChangeQuery,
+        period: Period,
+        which: ChangeFilter,
         person: Person,
         *,
+        is_newest_first: bool = False,
         cursor: str | None = None,
         limit: int = USUAL_PAGE,
     ) -> Page[RecordedChange]:
-        """A page of changes, the newest first. A filtered page may be short while there is a next one."""
+        """A page of the changes of a period. A filtered page may be short while there is a next one."""
         person.require(Right.VIEW)
-        account, limit = self.account_of(named), limited(limit)
-        name = list_name("prices", account, query)
-        place = None if cursor is None else ChangePlace(*_members(name, cursor))
+        account, limit = self._account(period.account), limited(limit)
+        name = list_name("price changes", account, period, which, is_newest_first)
+        place = None
+        if cursor is not None:
+            members = place_of(name, cursor, datetime, int, str)
+            place = ChangePlace(*cast("tuple[datetime, int, str]", members))
         found: list[RecordedChange] = []
-        for looked, recorded in enumerate(self._each_change(account, query, place), 1):
-            if query.takes(recorded):
+        every = self._each_change(account, period, place, is_newest_first=is_newest_first)
+        for looked, recorded in enumerate(every, 1):
+            if which.takes(recorded):
                 if len(found) == limit:
                     return Page(tuple(found), cursor_of(name, ChangePlace.of(found[-1])))
                 found.append(recorded)
@@ -151,39 +230,35 @@ class Prices(Service):
                 return Page(tuple(found), cursor_of(name, ChangePlace.of(recorded)))
         return Page(tuple(found), None)
 
-    def freshness(self, named: str, since: datetime, before: datetime, person: Person) -> Freshness:
-        """How old what is known is, and which times of a period are without a list."""
-        person.require(Right.VIEW)
-        account, history, now = self.account_of(named), self._history(), SystemClock().now()
-        until = min(before, now)
-        moments = history.complete_moments(account, since, until) if since < until else []
-        attempts = history.snapshots(account, since, until) if since < until else []
-        return Freshness(
-            last_list_at=max(history.complete_moments(account, now, now), default=None),
-            gaps=tuple(gaps_between(moments, since, until)),
-            failed=tuple(attempt for attempt in attempts if attempt.reason is not None),
-        )
+    def every_change(self, period: Period, which: ChangeFilter, person: Person) -> tuple[RecordedChange, ...]:
+        """The changes of a period, the newest first, for a file.
 
-    def product(
-        self, named: str, code: str, person: Person, *, since: datetime, before: datetime
-    ) -> ProductHistory:
+        :raises ListingRefusedError: more than :data:`MAXIMUM_EXPORTED` match.
+        """
+        person.require(Right.VIEW)
+        every = self._each_change(self._account(period.account), period, None, is_newest_first=True)
+        found = tuple(islice(filter(which.takes, every), MAXIMUM_EXPORTED + 1))
+        if len(found) > MAXIMUM_EXPORTED:
+            raise ListingRefusedError(
+                f"changes: found more than {MAXIMUM_EXPORTED:,}; expected fewer: choose a shorter period"
+            )
+        return found
+
+    def product(self, period: Period, code: str, person: Person) -> ProductHistory:
         """One product's listings, for a picture and a table; without listings if it was never listed."""
         person.require(Right.VIEW)
-        account, history = self.account_of(named), self._history()
-        until = min(before, SystemClock().now())
-        since = max(since, before - timedelta(days=MAXIMUM_DAYS))
+        account, history = self._account(period.account), self._history()
+        until = min(period.until, SystemClock().now())
         return ProductHistory(
             account=account,
             code=code,
             periods=tuple(history.periods(account, code)),
-            moments=tuple(history.complete_moments(account, since, until)),
-            since=since,
+            moments=tuple(history.complete_moments(account, period.since, until)),
+            since=period.since,
             until=until,
         )
 
-    def compare(
-        self, named: str, codes: Sequence[str], person: Person, *, since: datetime, before: datetime
-    ) -> tuple[ProductHistory, ...]:
+    def compare(self, period: Period, codes: Sequence[str], person: Person) -> tuple[ProductHistory, ...]:
         """Several products' listings in one period, in the order in which they are named.
 
         :raises ListingRefusedError: too many products.
@@ -193,78 +268,72 @@ class Prices(Service):
             raise ListingRefusedError(
                 f"products: found {len(wanted)}; expected at most {MAXIMUM_COMPARED} to compare"
             )
-        return tuple(self.product(named, code, person, since=since, before=before) for code in wanted)
+        return tuple(self.product(period, code, person) for code in wanted)
 
-    def week(self, named: str, day: date | None, person: Person) -> WeekSummary:
-        """The week that a day belongs to, or the last complete week.
+    def week(self, account: str | None, day: date | None, person: Person) -> WeekSummary:
+        """The week (Monday to Sunday, WIB) of a day, or the last week that is over.
 
-        :raises ListingRefusedError: that week has not begun.
+        :raises ListingRefusedError: the week has not begun.
         """
         person.require(Right.VIEW)
-        now = SystemClock().now()
-        return read_week(self._history(), self.account_of(named), week_of(day, now), now)
+        whose, now = self._account(account), SystemClock().now()
+        return read_week(self._history(), whose, week_of(day, now), now)
 
-    def margins(self, named: str, since: datetime, before: datetime, person: Person) -> tuple[DayMargin, ...]:
-        """What succeeded orders of a period cost and earned, by WIB day of their first sending and product.
+    def margins(self, period: Period, person: Person) -> tuple[ProductMargin, ...]:
+        """What the succeeded orders that were sent in a period cost and earned, by product."""
+        totals: dict[str, ProductMargin] = {}
+        for _ in self._margin_lines(period, person, totals):
+            pass
+        return tuple(total for _, total in sorted(totals.items()))
+
+    def margins_by_day(self, period: Period, person: Person) -> tuple[DayMargin, ...]:
+        """The same by WIB day of their first sending and product, the newest day first.
 
         :raises ListingRefusedError: the period is too long.
         """
         person.require(Right.FINANCE)
-        if before - since > timedelta(days=MAXIMUM_DAYS):
+        if period.until - period.since > timedelta(days=MAXIMUM_DAYS):
             raise ListingRefusedError(
-                f"period: found {(before - since).days} days; expected at most {MAXIMUM_DAYS}"
+                f"period: found {(period.until - period.since).days} days; expected at most {MAXIMUM_DAYS}"
             )
-        return tuple(self._history().margins_by_day(self.account_of(named), since, before))
+        account = self._account(period.account)
+        return tuple(self._history().margins_by_day(account, period.since, period.until))
 
-    def margin_lines(self, named: str, since: datetime, before: datetime, person: Person) -> Iterator[str]:
-        """Every order that was sent in a period, as lines of CSV, in constant memory."""
+    def margin_lines(self, period: Period, person: Person) -> Iterator[str]:
+        """Every order that was sent in a period, with the price listed then, as lines of CSV."""
+        return self._margin_lines(period, person, {})
+
+    def _margin_lines(
+        self, period: Period, person: Person, totals: dict[str, ProductMargin]
+    ) -> Iterator[str]:
         person.require(Right.FINANCE)
-        orders = self._history().margins(self.account_of(named), since, before)
-        return margin_lines(orders, {})
-
-    def changes_file(self, named: str, query: ChangeQuery, person: Person, *, as_workbook: bool) -> bytes:
-        """The changes of a query as a file, the newest first.
-
-        :raises ListingRefusedError: more than :data:`MAXIMUM_EXPORTED` match.
-        """
-        person.require(Right.VIEW)
-        taken = filter(query.takes, self._each_change(self.account_of(named), query))
-        rows = list(islice(taken, MAXIMUM_EXPORTED + 1))
-        if len(rows) > MAXIMUM_EXPORTED:
-            raise ListingRefusedError(
-                f"changes: found more than {MAXIMUM_EXPORTED:,}; expected fewer: choose a shorter period"
-            )
-        lines = [cells for recorded in rows for cells in _change_cells(recorded, query.jump_percent or 10)]
-        return CHANGES.content(lines, as_workbook=as_workbook)
-
-    def margins_file(
-        self, named: str, since: datetime, before: datetime, person: Person, *, as_workbook: bool
-    ) -> bytes:
-        """Margins by day and product as a file."""
-        rows = [
-            (
-                one.day.isoformat(),
-                one.product_code,
-                str(one.orders),
-                str(one.sales_price_rupiah),
-                str(one.margin_rupiah),
-                percent_of(one.margin_rupiah, one.sales_price_rupiah),
-                str(one.without_fee),
-            )
-            for one in self.margins(named, since, before, person)
-        ]
-        return MARGINS.content(rows, as_workbook=as_workbook)
+        account = self._account(period.account)
+        return margin_lines(self._history().margins(account, period.since, period.until), totals)
 
     def _each_change(
-        self, account: str, query: ChangeQuery, place: ChangePlace | None = None
+        self, account: str, period: Period, place: ChangePlace | None, *, is_newest_first: bool
     ) -> Iterator[RecordedChange]:
-        """Every change of the query's period after a place, whether it is meant or not."""
+        """Every change of a period after a place, whether it is meant or not."""
+        history, since, until = self._history(), period.since, period.until
         while True:
-            read = self._history().newest_changes(account, query.since, query.before, place, READ_AT_ONCE)
+            if is_newest_first:
+                read = history.newest_changes(account, since, until, place, READ_AT_ONCE)
+            else:
+                begin, *after = place or (since, 0, "")
+                key = cast("tuple[int, str]", tuple(after))
+                read = history.changes(account, begin, until, READ_AT_ONCE, after=key)
             yield from read
             if len(read) < READ_AT_ONCE:
                 return
             place = ChangePlace.of(read[-1])
+
+    def _account(self, named: str | None) -> str:
+        known = self._history().accounts()
+        if not known:
+            raise ListingRefusedError(
+                "the history of prices: found nothing; expected a price list (take one: sat prices snapshot)"
+            )
+        return account_among(self.installation.accounts, named, known)
 
     def _history(self) -> PriceHistory:
         return PriceHistory(self.database)
@@ -279,24 +348,3 @@ def week_of(day: date | None, now: datetime) -> Week:
     if week.since >= now:
         raise ListingRefusedError(f"week: found {week.name}; expected a week that has begun")
     return week
-
-
-def _members(name: str, cursor: str) -> tuple[datetime, int, str]:
-    at, snapshot_id, code = place_of(name, cursor, datetime, int, str)
-    assert isinstance(at, datetime)
-    assert isinstance(snapshot_id, int)
-    return at, snapshot_id, str(code)
-
-
-def _change_cells(recorded: RecordedChange, jump_percent: int) -> Iterator[tuple[str, ...]]:
-    change = recorded.change
-    product = change.after or change.before
-    assert product is not None
-    seen = recorded.seen_at.astimezone(WIB).isoformat(timespec="seconds")
-    jump = "yes" if change.is_jump(jump_percent) else ""
-    head = (seen, change.code, product.name, change.kind.value)
-    for attribute in change.attributes or ("price_rupiah",):
-        before = getattr(change.before, attribute) if change.before is not None else None
-        after = getattr(change.after, attribute) if change.after is not None else None
-        moved = jump if attribute == "price_rupiah" else ""
-        yield (*head, attribute, *("" if one is None else str(one) for one in (before, after)), moved)

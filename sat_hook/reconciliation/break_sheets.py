@@ -7,10 +7,10 @@ from typing import Any
 from sat_hook.domain.business_day import local_time
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
+from sat_hook.presentation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, letter, reference
 from sat_hook.reconciliation.breaks_file import BREAK_COLUMNS, break_cells
 from sat_hook.reconciliation.figures import BANDS, ageing, carried_on
 from sat_hook.reconciliation.model import BreakCategory, BreakState, DayClose
-from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, letter, reference
 
 BREAKS, AGEING = _("breaks"), _("ageing")
 IS_CARRIED_ON = _("yes")

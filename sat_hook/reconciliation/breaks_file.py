@@ -14,10 +14,10 @@ import pandas as pd
 
 from sat_hook.domain.business_day import WIB, in_wib
 from sat_hook.presentation.language import marked as _
+from sat_hook.presentation.sheets import Column, Kind
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
 from sat_hook.reconciliation.day_figures import Places
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
-from sat_hook.reconciliation.sheets import Column, Kind
 
 BREAK_COLUMNS: dict[str, tuple[Column, Callable[[Break, DayClose], str | int]]] = {
     "break_id": (Column(_("Break"), 22, Kind.TEXT), lambda item, _day: item.break_id),

@@ -7,9 +7,9 @@ from typing import Any
 from sat_hook.domain.business_day import in_wib, local_time
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
+from sat_hook.presentation.sheets import Cell, Column, Formats, Formula, Kind, Sheet
 from sat_hook.reconciliation.model import DayClose, SaldoEquation, SaldoPoint
 from sat_hook.reconciliation.order_sheet import OrderSheet
-from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet
 
 SALDO = _("saldo waterfall")
 _FIRST = 3

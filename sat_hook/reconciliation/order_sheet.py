@@ -11,9 +11,9 @@ import pandas as pd
 
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
+from sat_hook.presentation.sheets import Column, Formats, Formula, Kind, Sheet, reference
 from sat_hook.reconciliation.breaks_file import order_columns
 from sat_hook.reconciliation.model import ORDER_COLUMNS
-from sat_hook.reconciliation.sheets import Column, Formats, Formula, Kind, Sheet, reference
 
 ORDERS = _("orders")
 COLUMNS: dict[str, Column] = {

@@ -19,6 +19,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 from sat_hook.domain.business_day import local_time
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.presentation.language import marked as _
+from sat_hook.presentation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.break_sheets import AgeingSheet, BreakSheet
 from sat_hook.reconciliation.day_figures import TOTALLED, OrderGroup, grouped_orders
@@ -28,7 +29,6 @@ from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.order_sheet import ORDERS, OrderSheet, is_plain_criterion
 from sat_hook.reconciliation.report_parts import control_total
 from sat_hook.reconciliation.report_sections import what_of
-from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
 from sat_hook.reconciliation.versions import Version
 
 MAXIMUM_ORDERS = 50_000

@@ -30,7 +30,7 @@ from sat_hook.application.notifications import Notifications
 from sat_hook.application.order_exports import OrderExports
 from sat_hook.application.pay_again import PayAgain
 from sat_hook.application.person import Person
-from sat_hook.application.price_records import PriceRecords
+from sat_hook.application.price_files import PriceFiles
 from sat_hook.application.prices import Prices
 from sat_hook.application.rights_in_force import RightsInForce
 from sat_hook.application.rights_watch import RightsWatch, SeenRights
@@ -139,7 +139,7 @@ ListingsDep = Annotated[Listings, Depends(_listings)]
 NotificationsDep = Annotated[Notifications, Depends(service(Notifications))]
 OrderExportsDep = Annotated[OrderExports, Depends(service(OrderExports))]
 PayAgainDep = Annotated[PayAgain, Depends(service(PayAgain))]
-PriceRecordsDep = Annotated[PriceRecords, Depends(service(PriceRecords))]
+PriceFilesDep = Annotated[PriceFiles, Depends(service(PriceFiles))]
 PricesDep = Annotated[Prices, Depends(service(Prices))]
 RightsInForceDep = Annotated[RightsInForce, Depends(service(RightsInForce))]
 RuleBookDep = Annotated[RuleBook, Depends(service(RuleBook))]

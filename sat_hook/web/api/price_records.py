@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from sat_hook.application import price_records
+from sat_hook.application import prices as application
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.listings import USUAL_PAGE
-from sat_hook.application.price_records import ChartFormat, Period
+from sat_hook.application.price_files import ChartFormat
+from sat_hook.application.prices import ChangeFilter, Period
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
@@ -20,14 +21,7 @@ from sat_hook.presentation.language import Language
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, at
 from sat_hook.web.api.products import Listing, Price
-from sat_hook.web.dependencies import (
-    AccountQuery,
-    CurrentPerson,
-    DayQuery,
-    Moment,
-    PriceRecordsDep,
-    PricesDep,
-)
+from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceFilesDep, PricesDep
 from sat_hook.web.downloads import as_download, written
 
 LARGEST_MOVES = 10
@@ -48,7 +42,7 @@ class Gap(Document):
     until: datetime
 
 
-class PriceLists(Document, of=price_records.PriceLists):
+class PriceLists(Document, of=application.PriceLists):
     """Which price lists are known. ``last_list_at``: the last one up to the end of the period."""
 
     gaps: tuple[Gap, ...]
@@ -125,11 +119,11 @@ _Period = Annotated[Period, Depends(_period)]
 def list_prices(
     code: Annotated[str, Path(max_length=200)],
     person: CurrentPerson,
-    records: PriceRecordsDep,
+    prices: PricesDep,
     account: AccountQuery = None,
 ) -> ProductPrices:
     """List every listing of one product of an account, the oldest first."""
-    found = records.listings(account, code, person)
+    found = prices.listings(account, code, person)
     return ProductPrices(account=found.account, items=tuple(map(Price.model_validate, found.periods)))
 
 
@@ -140,9 +134,9 @@ def list_accounts(person: CurrentPerson, prices: PricesDep) -> Page[str]:
 
 
 @router.get("/price-records/lists", **route(Right.VIEW))
-def show_lists(person: CurrentPerson, records: PriceRecordsDep, period: _Period) -> PriceLists:
+def show_lists(person: CurrentPerson, prices: PricesDep, period: _Period) -> PriceLists:
     """Return when the last price list came, and for which times of a period no list is known."""
-    found = records.lists(period, person)
+    found = prices.lists(period, person)
     gaps = tuple(Gap(since=since, until=until) for since, until in found.gaps)
     return PriceLists(account=found.account, last_list_at=found.last_list_at, gaps=gaps)
 
@@ -150,19 +144,19 @@ def show_lists(person: CurrentPerson, records: PriceRecordsDep, period: _Period)
 @router.get("/price-records/attempts", **route(Right.VIEW))
 def list_attempts(
     person: CurrentPerson,
-    records: PriceRecordsDep,
+    prices: PricesDep,
     period: _Period,
     cursor: Cursor = None,
     limit: Limit = USUAL_PAGE,
 ) -> Page[PriceAttempt]:
     """List the attempts to read the price list, the newest first."""
-    return Page[PriceAttempt].model_validate(records.attempts(period, person, cursor=cursor, limit=limit))
+    return Page[PriceAttempt].model_validate(prices.attempts(period, person, cursor=cursor, limit=limit))
 
 
 @router.get("/price-records/changes", **route(Right.VIEW))
 def list_changes(
     person: CurrentPerson,
-    records: PriceRecordsDep,
+    prices: PricesDep,
     period: _Period,
     product: Annotated[str, Query(max_length=200, description="a pattern of codes, like `*-xl`")] = "*",
     jump_percent: Annotated[
@@ -172,9 +166,8 @@ def list_changes(
     limit: Limit = USUAL_PAGE,
 ) -> Page[RecordedPriceChange]:
     """List changes of prices, names and statuses, and new and removed products, the oldest first."""
-    found = records.changes(
-        period, person, product=product, jump_percent=jump_percent, cursor=cursor, limit=limit
-    )
+    which = ChangeFilter(code=product, jump_percent=jump_percent)
+    found = prices.changes(period, which, person, cursor=cursor, limit=limit)
     return Page[RecordedPriceChange].model_validate(found)
 
 
@@ -182,23 +175,23 @@ def list_changes(
 def draw_prices(
     code: Annotated[str, Path(max_length=200)],
     person: CurrentPerson,
-    records: PriceRecordsDep,
+    files: PriceFilesDep,
     period: _Period,
     file_format: Annotated[ChartFormat, Query(alias="format")] = ChartFormat.SVG,
     language: Language = Language.ENGLISH,
 ) -> Response:
     """Draw a product's price over time, as a file without other files."""
-    drawn = records.chart(period, code, file_format, language, person)
+    drawn = files.chart(period, code, file_format, language, person)
     headers = as_download(f"records.{file_format.value}")
     return Response(drawn, headers=headers, media_type=file_format.media_type)
 
 
 @router.get("/price-records/week", **route(Right.VIEW))
 def show_week(
-    person: CurrentPerson, records: PriceRecordsDep, account: AccountQuery = None, of: DayQuery = None
+    person: CurrentPerson, prices: PricesDep, account: AccountQuery = None, of: DayQuery = None
 ) -> PriceWeek:
     """Summarise the week (Monday to Sunday, WIB) of a day; by default the last week that is over."""
-    found = records.week(account, of, person)
+    found = prices.week(account, of, person)
     return PriceWeek(
         account=found.account,
         week=found.week.name,
@@ -219,23 +212,23 @@ def show_week(
 
 @router.get("/price-records/week/page", **route(Right.VIEW, files="text/html"))
 def week_page(
-    person: CurrentPerson, records: PriceRecordsDep, account: AccountQuery = None, of: DayQuery = None
+    person: CurrentPerson, files: PriceFilesDep, account: AccountQuery = None, of: DayQuery = None
 ) -> Response:
     """Return a week as a page without other files."""
-    page = records.week_page(account, of, person)
+    page = files.week_page(account, of, person)
     return Response(page, headers=as_download("week.html"), media_type="text/html")
 
 
 @router.get("/price-records/margins", **route(Right.FINANCE))
-def list_margins(person: CurrentPerson, records: PriceRecordsDep, period: _Period) -> Page[Margin]:
+def list_margins(person: CurrentPerson, prices: PricesDep, period: _Period) -> Page[Margin]:
     """List by product what the succeeded orders that were sent in a period cost and earned."""
-    return Page[Margin](items=tuple(map(Margin.model_validate, records.margins(period, person))))
+    return Page[Margin](items=tuple(map(Margin.model_validate, prices.margins(period, person))))
 
 
 @router.get("/price-records/margins/orders", **route(Right.FINANCE, files="text/csv"))
-def margin_file(person: CurrentPerson, records: PriceRecordsDep, period: _Period) -> StreamingResponse:
+def margin_file(person: CurrentPerson, prices: PricesDep, period: _Period) -> StreamingResponse:
     """Return the orders that were sent in a period, with the price listed then, their cost and margin."""
-    lines = written(line.encode("utf-8") for line in records.margin_file(period, person))
+    lines = written(line.encode("utf-8") for line in prices.margin_lines(period, person))
     return StreamingResponse(lines, headers=as_download("margin.csv"), media_type="text/csv")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response, StreamingResponse
@@ -14,21 +14,22 @@ from markupsafe import Markup
 from sat_hook.application.prices import (
     MAXIMUM_COMPARED,
     MAXIMUM_DAYS,
-    ChangeQuery,
+    ChangeFilter,
+    Period,
     ProductHistory,
 )
 from sat_hook.catalogue import chart
+from sat_hook.catalogue.change_words import KINDS, STATUSES, values_of
 from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.weekly import Week
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.prices import ChangeKind, ProductChange
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.store.prices import DayMargin
-from sat_hook.web.console.language import Wording
-from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import Words
-from sat_hook.web.dependencies import DayQuery, PricesDep
+from sat_hook.web.dependencies import DayQuery, PriceFilesDep, PricesDep
 from sat_hook.web.downloads import as_download
 
 router = APIRouter(prefix="/prices")
@@ -39,21 +40,13 @@ CHART_DAYS = 90
 _Text = Annotated[str, Query(max_length=128)]
 _Percent = Annotated[str, Query(pattern="^([1-9][0-9]{0,3})?$")]
 
-CHANGES: Mapping[ChangeKind, Words] = {
-    ChangeKind.APPEARED: Words(_("new"), "good"),
-    ChangeKind.RETURNED: Words(_("listed again"), "good"),
-    ChangeKind.CHANGED: Words(_("changed"), "none"),
-    ChangeKind.DISAPPEARED: Words(_("not listed any more"), "bad"),
+TONES: Mapping[ChangeKind, str] = {
+    ChangeKind.APPEARED: "good",
+    ChangeKind.RETURNED: "good",
+    ChangeKind.CHANGED: "none",
+    ChangeKind.DISAPPEARED: "bad",
 }
-ATTRIBUTES: Mapping[str, str] = {
-    "name": _("Name"),
-    "price_rupiah": _("Price"),
-    "is_inquiry": _("Asked for each order"),
-    "status": _("For sale"),
-    "operator_name": _("Operator"),
-    "category_name": _("Category"),
-}
-STATUSES: Mapping[int, str] = {1: _("yes"), 2: _("no"), 3: _("not now")}
+CHANGES: Mapping[ChangeKind, Words] = {kind: Words(said, TONES[kind]) for kind, said in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +64,14 @@ class PriceChoice:
     jump: str = ""
 
     @property
-    def start(self) -> datetime:
-        """The first moment of the period."""
-        return midnight(self.since)
+    def period(self) -> Period:
+        """The chosen days."""
+        return Period(self.account, midnight(self.since), midnight(self.until + timedelta(days=1)))
 
     @property
-    def end(self) -> datetime:
-        """The first moment after it."""
-        return midnight(self.until + timedelta(days=1))
-
-    @property
-    def query(self) -> ChangeQuery:
+    def filter(self) -> ChangeFilter:
         """The changes that are meant."""
-        return ChangeQuery(self.start, self.end, self.text or None, int(self.jump) if self.jump else None)
+        return ChangeFilter(self.text or None, jump_percent=int(self.jump) if self.jump else None)
 
     @property
     def address(self) -> dict[str, object]:
@@ -125,13 +113,13 @@ def list_changes(
     """What changed in a period, and how old what is known is."""
     if not choice.account:
         return site.page("prices", choice=choice, rows=(), older="", freshness=None)
-    found = prices.changes(choice.account, choice.query, site.person, cursor=cursor)
+    found = prices.changes(choice.period, choice.filter, site.person, is_newest_first=True, cursor=cursor)
     return site.page(
         "prices",
         choice=choice,
         rows=[(recorded, list(_lines_of(recorded.change, site.wording))) for recorded in found.items],
         older=site.url("/prices", **choice.address, cursor=found.next) if found.next else "",
-        freshness=prices.freshness(choice.account, choice.start, choice.end, site.person),
+        freshness=prices.freshness(choice.period, site.person),
         kinds=CHANGES,
     )
 
@@ -139,14 +127,12 @@ def list_changes(
 @router.get("/export")
 def export_changes(
     site: SiteDep,
-    prices: PricesDep,
+    files: PriceFilesDep,
     choice: PriceChoiceDep,
     file_format: Annotated[GoodsFormat, Query(alias="format")],
 ) -> Response:
     """The changes as a file."""
-    content = prices.changes_file(
-        choice.account, choice.query, site.person, as_workbook=file_format is GoodsFormat.XLSX
-    )
+    content = files.changes(choice.period, choice.filter, site.person, _workbook(file_format, site))
     return _file(f"prices-{choice.since}-{choice.until}", content, file_format)
 
 
@@ -159,11 +145,7 @@ def compare(
 ) -> Response:
     """Up to four products in one period: a picture of each, and a table of all."""
     codes = [one.strip() for one in code or () if one.strip()][:MAXIMUM_COMPARED]
-    histories = (
-        prices.compare(choice.account, codes, site.person, since=choice.start, before=choice.end)
-        if choice.account and codes
-        else ()
-    )
+    histories = prices.compare(choice.period, codes, site.person) if choice.account and codes else ()
     return site.page(
         "prices_compare",
         choice=choice,
@@ -190,7 +172,7 @@ def week(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep, of: DayQuery 
 @router.get("/margin")
 def margin(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response:
     """What succeeded orders cost and earned, by product and by day."""
-    rows = prices.margins(choice.account, choice.start, choice.end, site.person) if choice.account else ()
+    rows = prices.margins_by_day(choice.period, site.person) if choice.account else ()
     return site.page(
         "prices_margin",
         choice=choice,
@@ -202,21 +184,19 @@ def margin(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response
 @router.get("/margin/export")
 def export_margin(
     site: SiteDep,
-    prices: PricesDep,
+    files: PriceFilesDep,
     choice: PriceChoiceDep,
     file_format: Annotated[GoodsFormat, Query(alias="format")],
 ) -> Response:
     """Margins by day and product as a file."""
-    content = prices.margins_file(
-        choice.account, choice.start, choice.end, site.person, as_workbook=file_format is GoodsFormat.XLSX
-    )
+    content = files.margins(choice.period, site.person, _workbook(file_format, site))
     return _file(f"margins-{choice.since}-{choice.until}", content, file_format)
 
 
 @router.get("/margin/orders")
 def export_orders(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response:
     """Every order that was sent in the period, with its price and margin, as CSV."""
-    lines = prices.margin_lines(choice.account, choice.start, choice.end, site.person)
+    lines = prices.margin_lines(choice.period, site.person)
     headers = as_download(f"orders-and-margins-{choice.since}-{choice.until}.csv")
     return StreamingResponse(lines, headers=headers, media_type=GoodsFormat.CSV.media_type)
 
@@ -241,24 +221,18 @@ def picture_of(history: ProductHistory, site: Site) -> Markup | None:
 
 
 def _lines_of(change: ProductChange, wording: Wording) -> Iterator[tuple[str, str, str, str]]:
-    """What changed of a product: attribute, before, after, and by how much; the price of one that is new."""
-    for name in change.attributes or ("price_rupiah",):
-        values = [None if one is None else getattr(one, name) for one in (change.before, change.after)]
-        texts = [_value_text(name, value, wording) for value in values]
-        moved = wording.change(*values) if name == "price_rupiah" else ""
-        yield wording.text(ATTRIBUTES[name]), texts[0], texts[1], moved if change.attributes else ""
+    """What changed of a product: attribute, before, after, and by how much."""
+    for attribute, before, after, moved in values_of(change, wording):
+        yield attribute, _shown(before, wording), _shown(after, wording), moved
 
 
-def _value_text(name: str, value: Any, wording: Wording) -> str:
-    if value is None:
-        return "–"
-    if name == "price_rupiah":
-        return wording.rupiah(value)
-    if name == "status":
-        return wording.text(STATUSES[value]) if value in STATUSES else str(value)
-    if isinstance(value, bool):
-        return wording.text(_("yes")) if value else wording.text(_("no"))
-    return str(value) or "–"
+def _shown(value: str | int | None, wording: Wording) -> str:
+    return wording.rupiah(value) if isinstance(value, int) else value or "–"
+
+
+def _workbook(file_format: GoodsFormat, site: Site) -> Language | None:
+    """The language of a workbook; None for CSV."""
+    return site.wording.language if file_format is GoodsFormat.XLSX else None
 
 
 def _week_after(one: Week) -> date | None:

@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
-from sat_hook.application.prices import MAXIMUM_DAYS
+from sat_hook.application.prices import MAXIMUM_DAYS, Period
+from sat_hook.catalogue.change_words import STATUSES
 from sat_hook.domain.business_day import business_day, midnight
-from sat_hook.web.console.prices import CHART_DAYS, STATUSES, picture_of
+from sat_hook.web.console.prices import CHART_DAYS, picture_of
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import AccountPath, ListingsDep, PricesDep
 
@@ -45,7 +46,7 @@ def product(
 ) -> Response:
     """One product of an account: its price over time as a picture, and every listing as a table."""
     end = midnight(business_day(datetime.now(UTC)) + timedelta(days=1))
-    history = prices.product(account, code, site.person, since=end - timedelta(days=days), before=end)
+    history = prices.product(Period(account, end - timedelta(days=days), end), code, site.person)
     if not history.periods:
         raise HTTPException(404)
     befores = [None, *(period.product.price_rupiah for period in history.periods)]

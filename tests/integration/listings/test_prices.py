@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+import openpyxl
 import pytest
 
 from sat_hook.application import prices as application
 from sat_hook.application.errors import CursorError, ListingRefusedError, RightMissingError
 from sat_hook.application.person import Person
-from sat_hook.application.prices import ChangeQuery, Prices
+from sat_hook.application.price_files import ChartFormat, PriceFiles
+from sat_hook.application.prices import ChangeFilter, Period, Prices
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.domain.prices import RecordedChange
+from sat_hook.presentation.language import Language
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import SENT, Office, office_in
@@ -27,7 +31,8 @@ from tests.web_host import FakeAccounts, FakeHost
 SEER = Person("vera", frozenset({Right.VIEW}))
 FINANCE = Person("fina", frozenset({Right.VIEW, Right.FINANCE}))
 NOBODY = Person("nemo", frozenset(Right) - {Right.VIEW})
-ALL = ChangeQuery(T0 - timedelta(days=1), T0 + timedelta(days=60))
+ALL = Period("sat_default", T0 - timedelta(days=1), T0 + timedelta(days=60))
+EVERY = ChangeFilter()
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +58,16 @@ def prices(shop: Shop) -> Prices:
     return Prices(host)
 
 
-def all_of(prices: Prices, query: ChangeQuery, limit: int) -> list[RecordedChange]:
-    """Every change of a query, page by page."""
+def all_of(
+    prices: Prices, which: ChangeFilter, limit: int, period: Period = ALL, *, is_newest_first: bool = True
+) -> list[RecordedChange]:
+    """Every change that is meant, page by page."""
     found: list[RecordedChange] = []
     cursor = None
     while True:
-        page = prices.changes("sat_default", query, SEER, cursor=cursor, limit=limit)
+        page = prices.changes(
+            period, which, SEER, is_newest_first=is_newest_first, cursor=cursor, limit=limit
+        )
         found += page.items
         if page.next is None:
             return found
@@ -67,47 +76,51 @@ def all_of(prices: Prices, query: ChangeQuery, limit: int) -> list[RecordedChang
 
 def test_pages_have_every_change_once_the_newest_first(prices: Prices, shop: Shop) -> None:
     """The same changes that the history has, whatever the size of a page."""
-    known = shop.history.changes(ACCOUNT, ALL.since, ALL.before)
+    known = shop.history.changes(ACCOUNT, ALL.since, ALL.until)
     for limit in (1, 7, 200):
-        found = all_of(prices, ALL, limit)
+        found = all_of(prices, EVERY, limit)
         assert Counter(map(repr, found)) == Counter(map(repr, known))
         assert [one.seen_at for one in found] == sorted((one.seen_at for one in known), reverse=True)
+        assert all_of(prices, EVERY, limit, is_newest_first=False) == known
     assert [one.change.code for one in found[:3]] == ["product-05", "product-04", "product-03"]
 
 
 def test_changes_are_filtered_by_text_jump_and_day(prices: Prices, monkeypatch: pytest.MonkeyPatch) -> None:
     """By code or name, before or after; a jump is what the alert calls one; short pages go on."""
-    by_name = ChangeQuery(ALL.since, ALL.before, text="voucher")
-    jumps = ChangeQuery(ALL.since, ALL.before, jump_percent=10)
+    by_name = ChangeFilter(text="voucher")
+    jumps = ChangeFilter(jump_percent=10)
     assert [one.change.code for one in all_of(prices, by_name, 5)] == ["product-04"]
     assert [one.change.code for one in all_of(prices, jumps, 5)] == ["product-04"]
     monkeypatch.setattr(application, "READ_AT_ONCE", 4)
     monkeypatch.setattr(application, "MAXIMUM_LOOKED_AT", 8)
-    first = prices.changes(ACCOUNT, ChangeQuery(ALL.since, ALL.before, text="product-19"), SEER)
+    first = prices.changes(ALL, ChangeFilter(text="product-19"), SEER, is_newest_first=True)
     assert (first.items, first.next is None) == ((), False)
     assert [one.change.code for one in all_of(prices, by_name, 5)] == ["product-04"]
-    later = ChangeQuery(T0 + timedelta(minutes=1), ALL.before)
-    assert len(all_of(prices, later, 200)) == 3
+    later = Period(None, T0 + timedelta(minutes=1), ALL.until)
+    assert len(all_of(prices, EVERY, 200, later)) == 3
+    by_code = ChangeFilter(code="*-0[34]")
+    found = all_of(prices, by_code, 1, later, is_newest_first=False)
+    assert [one.change.code for one in found] == ["product-03", "product-04"]
     with pytest.raises(CursorError):
-        prices.changes(ACCOUNT, by_name, SEER, cursor=first.next)
+        prices.changes(ALL, by_name, SEER, is_newest_first=True, cursor=first.next)
 
 
 def test_a_product_has_its_listings_and_the_lists_that_were_read(prices: Prices) -> None:
     """For a picture with a table; a product that was never listed has none."""
-    history = prices.product("sat_default", "product-03", SEER, since=ALL.since, before=ALL.before)
+    history = prices.product(ALL, "product-03", SEER)
     assert [period.product.price_rupiah for period in history.periods] == [4_000, 4_100]
     assert history.prices_rupiah == (4_000, 4_100)
     assert len(history.moments) == 4
-    assert prices.product(ACCOUNT, "nothing", SEER, since=ALL.since, before=ALL.before).periods == ()
+    assert prices.product(ALL, "nothing", SEER).periods == ()
 
 
 def test_a_few_products_are_compared(prices: Prices) -> None:
     """Each once, in the order in which they are named; not more than a page can show."""
     codes = ["product-04", "product-03", "product-04"]
-    found = prices.compare(ACCOUNT, codes, SEER, since=ALL.since, before=ALL.before)
+    found = prices.compare(ALL, codes, SEER)
     assert [one.code for one in found] == ["product-04", "product-03"]
     with pytest.raises(ListingRefusedError, match="found 5; expected at most 4"):
-        prices.compare(ACCOUNT, [f"product-0{n}" for n in range(5)], SEER, since=ALL.since, before=ALL.before)
+        prices.compare(ALL, [f"product-0{n}" for n in range(5)], SEER)
 
 
 def test_a_week_is_that_of_a_day(prices: Prices) -> None:
@@ -121,27 +134,35 @@ def test_a_week_is_that_of_a_day(prices: Prices) -> None:
 
 def test_freshness_says_what_is_not_known(prices: Prices, shop: Shop) -> None:
     """When the last list was read, and the times without one."""
-    last = max(shop.history.complete_moments(ACCOUNT, ALL.since, ALL.before))
-    fresh = prices.freshness(ACCOUNT, last, last + timedelta(hours=10), SEER)
+    last = max(shop.history.complete_moments(ACCOUNT, ALL.since, ALL.until))
+    fresh = prices.freshness(Period(None, last, last + timedelta(hours=10)), SEER)
     assert fresh.last_list_at == last
     assert fresh.gaps == ((last, last + timedelta(hours=10)),)
 
 
 def test_changes_leave_as_a_file(prices: Prices, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every changed attribute has a line; too many are refused."""
-    lines = prices.changes_file(ACCOUNT, ALL, SEER, as_workbook=False).decode("utf-8-sig").splitlines()
+    """Every changed attribute has a line; CSV for programs, a workbook in words; too many are refused."""
+    files = PriceFiles(prices.installation)
+    lines = files.changes(ALL, EVERY, SEER, None).decode("utf-8-sig").splitlines()
     assert lines[0].startswith("seen_at_wib,product_code,name,change")
     assert sum("product-04,Voucher,changed" in one for one in lines) == 2
     assert any(one.endswith("price_rupiah,4000,4100,") for one in lines)
-    assert prices.changes_file(ACCOUNT, ALL, SEER, as_workbook=True).startswith(b"PK")
+    book = openpyxl.load_workbook(io.BytesIO(files.changes(ALL, EVERY, SEER, Language.INDONESIAN)))
+    rows = list(book.worksheets[0].iter_rows(values_only=True))
+    assert (book.sheetnames, rows[0][:4]) == (["Yang berubah"], ("Waktu (WIB)", "Produk", "Nama", "Ubah"))
+    assert len(rows) == len(lines)
+    assert ("diubah", "Harga", 4_000, 4_100, 0.025) in [row[3:] for row in rows]
     monkeypatch.setattr(application, "MAXIMUM_EXPORTED", 3)
     with pytest.raises(ListingRefusedError, match="choose a shorter period"):
-        prices.changes_file(ACCOUNT, ALL, SEER, as_workbook=False)
+        files.changes(ALL, EVERY, SEER, None)
 
 
 @pytest.fixture
 def office(database: ApplicationDatabase) -> Iterator[Office]:
     """A batch of which some orders succeeded, on two days."""
+    shop = Shop(database)
+    shop.snapshot()
+    shop.writer.close()
     with office_in(database) as office:
         office.batch("sold", (10_000, 20_000, 30_000, 40_000))
         for row, fee in ((2, 100), (3, None), (4, 300)):
@@ -162,11 +183,13 @@ def test_margins_by_day_and_product_are_those_of_the_orders(office: Office) -> N
     """The same sums as the report of every order; a product's days add up to its total."""
     prices = Prices(office.lists.installation)
     since, before = midnight(business_day(T0)), midnight(business_day(T0) + timedelta(days=5))
-    rows = prices.margins(ACCOUNT, since, before, FINANCE)
+    period = Period(ACCOUNT, since, before)
+    rows = prices.margins_by_day(period, FINANCE)
     totals: dict[str, ProductMargin] = {}
     lines = list(margin_lines(prices._history().margins(ACCOUNT, since, before), totals))
     assert len(lines) == 4  # the header, and three orders that were sent
-    assert list(prices.margin_lines("sat_default", since, before, FINANCE)) == lines
+    assert list(prices.margin_lines(period, FINANCE)) == lines
+    assert prices.margins(period, FINANCE) == tuple(total for _, total in sorted(totals.items()))
     sums: dict[str, list[int]] = {}
     for one in rows:
         total = sums.setdefault(one.product_code, [0, 0, 0, 0])
@@ -177,22 +200,33 @@ def test_margins_by_day_and_product_are_those_of_the_orders(office: Office) -> N
         for code, total in totals.items()
     }
     assert len({one.day for one in rows}) == 3
-    file = prices.margins_file(ACCOUNT, since, before, FINANCE, as_workbook=False).decode("utf-8-sig")
-    assert len(file.splitlines()) == 1 + len(rows)
+    files = PriceFiles(prices.installation)
+    assert len(files.margins(period, FINANCE, None).decode("utf-8-sig").splitlines()) == 1 + len(rows)
+    book = openpyxl.load_workbook(io.BytesIO(files.margins(period, FINANCE, Language.ENGLISH)))
+    written = list(book.worksheets[0].iter_rows(min_row=2, values_only=True))
+    assert [row[2:5] for row in written] == [
+        (one.orders, one.sales_price_rupiah, one.margin_rupiah) for one in rows
+    ]
     with pytest.raises(ListingRefusedError, match="at most 366"):
-        prices.margins(ACCOUNT, since - timedelta(days=366), before, FINANCE)
+        prices.margins_by_day(Period(ACCOUNT, since - timedelta(days=366), before), FINANCE)
 
 
 def test_everything_needs_the_right_to_view(prices: Prices) -> None:
     """Nothing is read without it."""
+    files = PriceFiles(prices.installation)
     for act in (
         lambda: prices.accounts(NOBODY),
-        lambda: prices.changes(ACCOUNT, ALL, NOBODY),
-        lambda: prices.freshness(ACCOUNT, T0, T0, NOBODY),
-        lambda: prices.product(ACCOUNT, "x", NOBODY, since=T0, before=ALL.before),
-        lambda: prices.compare(ACCOUNT, ["x"], NOBODY, since=T0, before=ALL.before),
+        lambda: prices.listings(ACCOUNT, "x", NOBODY),
+        lambda: prices.lists(ALL, NOBODY),
+        lambda: prices.attempts(ALL, NOBODY),
+        lambda: prices.changes(ALL, EVERY, NOBODY),
+        lambda: prices.freshness(ALL, NOBODY),
+        lambda: prices.product(ALL, "x", NOBODY),
+        lambda: prices.compare(ALL, ["x"], NOBODY),
         lambda: prices.week(ACCOUNT, None, NOBODY),
-        lambda: prices.changes_file(ACCOUNT, ALL, NOBODY, as_workbook=False),
+        lambda: files.changes(ALL, EVERY, NOBODY, None),
+        lambda: files.week_page(ACCOUNT, None, NOBODY),
+        lambda: files.chart(ALL, "x", ChartFormat.SVG, Language.ENGLISH, NOBODY),
     ):
         with pytest.raises(RightMissingError, match="view"):
             act()
@@ -200,10 +234,12 @@ def test_everything_needs_the_right_to_view(prices: Prices) -> None:
 
 def test_margins_need_the_right_of_finance(prices: Prices) -> None:
     """What the company earns is not shown to all who see prices, on the page as in the API."""
+    files = PriceFiles(prices.installation)
     for act in (
-        lambda: prices.margins(ACCOUNT, T0, T0, SEER),
-        lambda: prices.margin_lines(ACCOUNT, T0, T0, SEER),
-        lambda: prices.margins_file(ACCOUNT, T0, T0, SEER, as_workbook=False),
+        lambda: prices.margins(ALL, SEER),
+        lambda: prices.margins_by_day(ALL, SEER),
+        lambda: prices.margin_lines(ALL, SEER),
+        lambda: files.margins(ALL, SEER, None),
     ):
         with pytest.raises(RightMissingError, match="finance"):
             act()

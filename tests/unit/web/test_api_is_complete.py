@@ -27,18 +27,12 @@ OTHERWISE = {
     "BreaksDep.assignees": "GET /v1/breaks has the assignee of each break",
     "BreaksDep.decide_one": "POST /v1/books/{account}/breaks/{break_id}/{decision}",
     **dict.fromkeys(
-        (
-            "PricesDep.changes",
-            "PricesDep.changes_file",
-            "PricesDep.compare",
-            "PricesDep.freshness",
-            "PricesDep.margin_lines",
-            "PricesDep.margins",
-            "PricesDep.margins_file",
-            "PricesDep.product",
-            "PricesDep.week",
-        ),
+        ("PricesDep.compare", "PricesDep.freshness", "PricesDep.product"),
         "GET /v1/price-records and /v1/products have the same records",
+    ),
+    **dict.fromkeys(
+        ("PriceFilesDep.changes", "PriceFilesDep.margins", "PricesDep.margins_by_day"),
+        "GET /v1/price-records/changes, /margins and /margins/orders",
     ),
     **dict.fromkeys(
         ("AuditLogDep.accounts", "SettlementsDep.accounts"),

@@ -32,14 +32,17 @@ CATALOGUE = Path(str(files("sat_hook.catalogue")))
 TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
 COVER = AUDIT / "templates" / "cover.html.jinja"
 PRICE = CATALOGUE / "templates" / "price.html.jinja"
+PRICE_FILES = Path(str(files("sat_hook.application"))) / "price_files.py"
 # The modules of reports; in others `text` and `count` are no translations.
-REPORT_MODULES = ("report_*.py", "workbook.py", "sheets.py", "*_sheet.py", "*_sheets.py", "breaks_file.py")
+REPORT_MODULES = ("report_*.py", "workbook.py", "*_sheet.py", "*_sheets.py", "breaks_file.py")
 PYTHON = sorted(
     {
         *CONSOLE.glob("*.py"),
         *(path for pattern in REPORT_MODULES for path in REPORTS.glob(pattern)),
         AUDIT / "cover.py",
         CATALOGUE / "chart.py",
+        CATALOGUE / "change_words.py",
+        PRICE_FILES,
     }
 )
 # Without this Babel passes over a template that it cannot read, and every text in it.

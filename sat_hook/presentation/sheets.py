@@ -6,9 +6,11 @@ here writes downwards. Titles, headings and cells of the kind ``word`` are trans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -25,7 +27,7 @@ _DAYS = {Language.ENGLISH: "yyyy-mm-dd", Language.INDONESIAN: "dd/mm/yyyy"}
 
 
 class Kind(StrEnum):
-    """How a cell looks. A word is a text of ours, which is translated; other texts are shown as they are."""
+    """How a cell looks. A word is a text of ours and is translated; a move is a share with a sign."""
 
     TEXT = "text"
     WORD = "word"
@@ -34,6 +36,11 @@ class Kind(StrEnum):
     RUPIAH = "rupiah"
     DAY = "day"
     MOMENT = "moment"
+    SHARE = "share"
+    MOVE = "move"
+
+
+_FIGURES = frozenset({Kind.COUNT, Kind.RUPIAH, Kind.SHARE, Kind.MOVE})
 
 
 class Formula(NamedTuple):
@@ -43,7 +50,7 @@ class Formula(NamedTuple):
     value: int
 
 
-Cell = str | int | date | datetime | Formula | None
+Cell = str | int | Decimal | date | datetime | Formula | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Formats:
             Kind.RUPIAH: "#,##0;[Red]-#,##0;0",
             Kind.DAY: day,
             Kind.MOMENT: f"{day} hh:mm:ss",
+            Kind.SHARE: "0.00%",
+            Kind.MOVE: "+0.0%;-0.0%;0.0%",
         }
         base = {"font_name": "Arial", "font_size": 10, "valign": "top"}
         self.plain: dict[Kind, Any] = {}
@@ -76,7 +85,7 @@ class Formats:
             if kind in numbers:
                 look["num_format"] = numbers[kind]
             # A day is aligned with its title, not with the far side of a wide column.
-            is_number = kind in (Kind.COUNT, Kind.RUPIAH)
+            is_number = kind in _FIGURES
             # Text keeps its distance from a figure on its left.
             look |= {"align": "right"} if is_number else {"align": "left", "indent": 1}
             look["text_wrap"] = kind is Kind.PROSE
@@ -133,7 +142,7 @@ class Sheet:
     def header(self, columns: Sequence[Column]) -> None:
         """The titles of a table."""
         for place, column in enumerate(columns):
-            is_number = column.kind in (Kind.COUNT, Kind.RUPIAH)
+            is_number = column.kind in _FIGURES
             look = self.formats.header_of_numbers if is_number else self.formats.header
             self.inside.write_string(self.row, place, self.say(column.title), look)
         self.inside.set_row(self.row, 30)
@@ -180,7 +189,7 @@ class Sheet:
             self.inside.write_formula(self.row, place, cell.text, look, cell.value)
         elif isinstance(cell, str):
             self.inside.write_string(self.row, place, neutral(cell)[:LONGEST_TEXT], look)
-        elif isinstance(cell, int):
+        elif isinstance(cell, int | Decimal):
             self.inside.write_number(self.row, place, cell, look)
         else:
             self.inside.write_datetime(self.row, place, cell, look)
@@ -200,3 +209,22 @@ def reference(sheet: str, column: int, first_row: int, last_row: int) -> str:
     """A fixed range in a column, rows from 0: ``'saldo waterfall'!$B$4:$B$9``."""
     name = sheet if sheet.isalnum() else f"'{sheet}'"
     return f"{name}!${letter(column)}${first_row + 1}:${letter(column)}${max(first_row, last_row) + 1}"
+
+
+def one_sheet(
+    name: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], wording: Wording
+) -> bytes:
+    """A workbook of one table, as XLSX. Amounts are numbers, days and moments are dates."""
+    # Imported here: only requests for a workbook need the library.
+    import xlsxwriter  # type: ignore[import-untyped]
+
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = Sheet(book, Formats(book, wording), name, [column.width for column in columns])
+        sheet.header(columns)
+        sheet.freeze(1)
+        kinds = [column.kind for column in columns]
+        for row in rows:
+            sheet.line(row, kinds)
+        sheet.inside.autofilter(0, 0, max(sheet.row - 1, 1), len(columns) - 1)
+    return out.getvalue()
