@@ -423,19 +423,8 @@ def test_trouble_that_is_not_a_file_s_is_raised(inbox: Inbox) -> None:
 
 # A second download of the same file.
 
-SECONDS = (
-    f"{NAME} (1).csv",
-    f"{NAME}(2).csv",
-    f"{NAME} - Copy.csv",
-    f"{NAME} - Copy (2).csv",
-    f"{NAME} copy 2.csv",
-    f"{NAME} - Salinan.csv",
-    f"Copy of {NAME}.csv",
-    f"{NAME}.txt",
-    f"{NAME}-v2.csv",
-    f"{NAME}-final.csv",
-    "laporan 20261102.csv",
-)
+SECONDS = (f"{NAME} (1).csv", f"Copy of {NAME}.csv", f"{NAME}.txt", "laporan 20261102.csv")
+"""Before and after the first in the alphabet, and two whose names tell nothing."""
 
 
 @pytest.mark.parametrize("second", SECONDS)
@@ -455,11 +444,7 @@ def test_a_second_download_asks_which_counts(inbox: Inbox, second: str, is_same_
     assert len(inbox.counting()) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["{} (copy)", "{} (another copy)", "{} (3rd copy)", "{} (salinan)", "{} salinan 2", "{}_copy",
-     "{} - Salin", "Copy (2) of {}", "Salinan {}", "{} final"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", ["{} (copy)", "Salinan {}", "{} final"])
 def test_a_copy_with_other_amounts_asks_which_counts(inbox: Inbox, name: str) -> None:
     """Whatever a desktop calls a copy, and whatever another file of the same orders is called."""
     inbox.put(f"{NAME}.csv", inbox.good())

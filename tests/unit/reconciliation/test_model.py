@@ -9,7 +9,7 @@ import pytest
 
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.close_digest import digest_of_close
-from sat_hook.reconciliation.settlement_names import day_in_name
+from sat_hook.reconciliation.settlement_names import day_in_name, is_copy
 from tests.reconciliation_days import DAY, closed_day
 
 
@@ -79,3 +79,13 @@ def test_the_digest_tells_any_two_results_apart() -> None:
 def test_a_file_s_day_is_in_its_name(name: str, day: date | None) -> None:
     """As the provider mails it; of two days it is unclear which is meant."""
     assert day_in_name(name) == day
+
+
+def test_a_second_download_is_told_by_its_name() -> None:
+    """Whatever a browser or a desktop calls a copy, in English and Indonesian; other names are no copies."""
+    copies = ["{} (1)", "{}(2)", "{} - Copy", "{} - Copy (2)", "{} copy 2", "{} (copy)", "{} (another copy)",
+              "{} (3rd copy)", "{}_copy", "Copy of {}", "Copy (2) of {}", "{} - Salinan", "{} (salinan)",
+              "{} salinan 2", "{} - Salin", "Salinan {}"]  # fmt: skip
+    others = ["{}", "{}-v2", "{}-final", "{} final", "laporan 20261102"]
+    name = "settlement-2026-11-02"
+    assert {form for form in (*copies, *others) if is_copy(f"{form.format(name)}.csv")} == set(copies)
