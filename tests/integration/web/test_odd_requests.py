@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import product
 
 import httpx
 import pytest
@@ -17,11 +17,13 @@ from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
+from tests.fuzzing import some
 from tests.integration.web.test_who_did_what import ANY_BODY, ORDER, PARTS, UnaskedSAT, fill
 from tests.orders import ACCOUNT, BATCH
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
-ODD = ("", "a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663", '"><script>alert(1)</script>')
+ODD = ("", "a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663")
+MARKUP = '"><script>alert(1)</script>'
 PLACES = {"batch_id": BATCH, "request_id": ORDER[2], "account": "x"}
 WORDS = {"decision": "release", "change": "pause", "signature": "prepare"}
 
@@ -50,13 +52,13 @@ def _pages(app: FastAPI) -> list[tuple[str, list[str]]]:
     ]
 
 
-@pytest.fixture
-def app(database: ApplicationDatabase, tmp_path: Path) -> Iterator[FastAPI]:
+@pytest.fixture(scope="module")
+def app(module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """The app with something of everything."""
-    store = PostgresEventStore(Database(database.writer_dsn))
-    host = FakeHost(FakeUser("rosa"), store=store, folder=tmp_path)
+    store, folder = PostgresEventStore(Database(module_database.writer_dsn)), tmp_path_factory.mktemp("app")
+    host = FakeHost(FakeUser("rosa"), store=store, folder=folder)
     host.accounts = FakeAccounts({"x": ACCOUNT}, {"x": UnaskedSAT()})
-    fill(store, tmp_path)
+    fill(store, folder)
     yield create_app(host)
     store.database.close()
 
@@ -71,7 +73,7 @@ async def test_an_odd_address_is_answered(app: FastAPI) -> None:
     ) as client:
         for path, names in pages:
             for name in names:
-                for text in ODD:
+                for text in (MARKUP, *some(ODD, 3, asked // 4)):
                     answer = await client.get(path, params={name: text})
                     assert answer.status_code < 500, (path, name, text)
                     assert "<script>alert" not in answer.text, (path, name)
@@ -96,13 +98,8 @@ BODIES = (
     b'{"reason": 1e400, "version": 1e400, "amount_rupiah": 1e400}',
     b'{"reason": "' + b"x" * 600_000 + b'"}',
 )
-MEDIA_TYPES = (
-    "application/json",
-    "text/plain",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-    "",
-)
+SHORT_BODIES = [body for body in BODIES if len(body) < 100]
+OTHER_MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "")
 
 
 def _posts(app: FastAPI) -> list[str]:
@@ -122,13 +119,14 @@ async def test_an_odd_body_is_answered(app: FastAPI) -> None:
     async with httpx.AsyncClient(
         transport=transport, base_url="http://test", headers={"authorization": "Bearer rosa"}
     ) as client:
-        for path in _posts(app):
-            for body in BODIES:
-                for media_type in MEDIA_TYPES if len(body) < 100 else MEDIA_TYPES[:1]:
-                    answer = await client.post(
-                        path, content=body, params=ANY_QUERY, headers={"content-type": media_type}
-                    )
-                    assert answer.status_code < 500, (path, body[:50], media_type, answer.text)
+        for turn, path in enumerate(_posts(app)):
+            sent = [(body, "application/json") for body in some(BODIES, 6, turn)]
+            sent += product(some(SHORT_BODIES, 1, turn), OTHER_MEDIA_TYPES)
+            for body, media_type in sent:
+                answer = await client.post(
+                    path, content=body, params=ANY_QUERY, headers={"content-type": media_type}
+                )
+                assert answer.status_code < 500, (path, body[:50], media_type, answer.text)
 
 
 async def test_an_odd_text_is_answered(app: FastAPI) -> None:
@@ -137,8 +135,8 @@ async def test_an_odd_text_is_answered(app: FastAPI) -> None:
     async with httpx.AsyncClient(
         transport=transport, base_url="http://test", headers={"authorization": "Bearer rosa"}
     ) as client:
-        for path in _posts(app):
-            for text in TEXTS:
+        for turn, path in enumerate(_posts(app)):
+            for text in some(TEXTS, 4, turn):
                 odd = {name: text if isinstance(value, str) else value for name, value in ANY_BODY.items()}
                 one_odd = {**ANY_BODY, "reason": text}
                 for body in (odd, one_odd):
