@@ -1,4 +1,4 @@
-"""``python -m benchmarks.audit``: measures checkpoints, their verification and an evidence pack.
+"""``python -m benchmarks.audit``: measures checkpoints, their verification, an evidence pack and a rebuild.
 
 Memory is the peak of this process so far, including the log rows that it appended itself.
 """
@@ -10,11 +10,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -29,10 +31,17 @@ from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
 from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.publication import PublishedFolder
+from sat_hook.audit.rebuild import rebuild_projections
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import payload_digest, request_id_of
-from sat_hook.domain.order_events import OrderQuoted, OrderReceived, OrderValidated, QuoteSource
+from sat_hook.domain.order_events import (
+    OrderAdmitted,
+    OrderQuoted,
+    OrderReceived,
+    OrderValidated,
+    QuoteSource,
+)
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
@@ -44,6 +53,10 @@ EVENTS_OF_ORDER = 3
 ORDERS_OF_APPEND = 500
 MOMENT = datetime(2026, 11, 2, tzinfo=UTC)
 BY = Provenance("service:bench", "bench")
+REBUILDS = {
+    "of what is right": "",
+    "of every order": "UPDATE sat.orders SET committed_rupiah = committed_rupiah + 1",
+}
 ASKER = Provenance("user:auditor", "bench")
 
 
@@ -123,7 +136,44 @@ def measure(application: ApplicationDatabase, folder: Path, events: int) -> None
         write(writer, signer, pack)
     with timed(f"verify.py over {pack.stat().st_size / 1e6:.0f} MB (a process of its own)"):
         verify(pack, signer, folder)
+    new_numbers = count(1_000_000_000)
+    with closing(Database(application.owner_dsn)) as owner:
+        for what, damage in REBUILDS.items():
+            if damage:
+                with owner.transaction() as connection:
+                    connection.cursor().execute(damage)
+            with appending(writer, new_numbers) as waits, timed(f"rebuild {what}"):
+                rebuild_projections(owner)
+            told = f"{len(waits):,} appends, the longest {max(waits):.2f} s"
+            table.add_row("  beside it", "", told, "")
     Console().print(table)
+
+
+@contextmanager
+def appending(database: Database, numbers: Iterator[int]) -> Iterator[list[float]]:
+    """Old and new orders change all the time, one after the other; how long each append took."""
+    store = PostgresEventStore(database)
+    waits: list[float] = []
+    is_over = threading.Event()
+
+    def append_on() -> None:
+        while not is_over.is_set():
+            new = change_of(next(numbers))
+            key = request_id_of("bench", f"order-{1 + len(waits) % ORDERS_OF_APPEND}")
+            order = store.load_orders([key])[key]
+            old = Change.of_order(key, order, [OrderAdmitted(price_rupiah=52_000)], MOMENT)
+            for change in (new, old):
+                began = time.perf_counter()
+                assert not store.append([change], BY, MOMENT)
+                waits.append(time.perf_counter() - began)
+
+    thread = threading.Thread(target=append_on)
+    thread.start()
+    try:
+        yield waits
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def fill(database: Database, events: int) -> None:
