@@ -64,7 +64,7 @@ def list_accounts(person: CurrentPerson, accounts: AccountsDep) -> dict[str, str
 @router.get("/account-standings", **route(Right.VIEW))
 def list_standings(person: CurrentPerson, listings: ListingsDep) -> Page[Account]:
     """List the accounts: whether each may send, and when SAT was heard of last."""
-    return Page[Account](items=tuple(map(Account.model_validate, listings.accounts(person))))
+    return Page[Account].of(listings.accounts(person))
 
 
 @router.get("/accounts/{account}", **route(Right.VIEW))

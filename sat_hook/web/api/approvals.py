@@ -97,7 +97,7 @@ _ProductCodes = Annotated[
 @router.get("", **route(Right.VIEW))
 def list_approvals(person: CurrentPerson, approvals: ApprovalsDep) -> Page[WaitingApproval]:
     """List the batches that wait for an approval, the longest wait first."""
-    return Page[WaitingApproval](items=tuple(map(WaitingApproval.model_validate, approvals.waiting(person))))
+    return Page[WaitingApproval].of(approvals.waiting(person))
 
 
 @router.get("/{batch_id}", **route(Right.VIEW))

@@ -11,11 +11,9 @@ from sat_hook.application.attention import DepositRow, NeedRow
 from sat_hook.application.listings import RECHECK_DAYS, USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.store import account_lists
-from sat_hook.store.alerts import ToldAlert
 from sat_hook.store.rechecks import RecheckCount
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page
-from sat_hook.web.api.orders import Alert
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, at
 from sat_hook.web.dependencies import CurrentPerson, ListingsDep
 
 router = APIRouter(tags=["lists"])
@@ -32,14 +30,18 @@ class NeedsPerson(Document, of=NeedRow):
     """Something of an account that needs a person: batches, orders, a paused account, or alerts."""
 
 
-class AlertTold(Alert):
+class AlertTold(Document):
     """An alert. ``settled_at`` is null while it will be tried; ``trouble``: why no person was told."""
 
-    account: str
-    batch_id: str | None
+    key: str = at("alert", "key")
+    kind: str = at("alert", "kind")
+    text: str = at("alert", "text")
+    occurred_at: datetime = at("alert", "occurred_at")
+    account: str = at("alert", "account")
+    batch_id: str | None = at("alert", "batch_id")
     tries: int
     was_told: bool
-    settled_at: datetime | None
+    settled_at: datetime | None = at("notified_at")
     trouble: str | None
 
 
@@ -69,7 +71,7 @@ def list_needs(person: CurrentPerson, listings: ListingsDep) -> Page[NeedsPerson
     """List what needs a person: approvals, held and escalated orders, funds, stopped batches, pauses, untold
     alerts.
     """
-    return Page[NeedsPerson](items=tuple(map(NeedsPerson.model_validate, listings.needs_you(person))))
+    return Page[NeedsPerson].of(listings.needs_you(person))
 
 
 @router.get("/alerts", **route(Right.VIEW))
@@ -82,7 +84,7 @@ def list_alerts(
 ) -> Page[AlertTold]:
     """List alerts, told or not: escalations, reversals, breaks, …; the newest first."""
     found = listings.alerts(person, only_untold=untold, cursor=cursor, limit=limit)
-    return Page[AlertTold](items=tuple(map(_told, found.items)), next=found.next)
+    return Page[AlertTold].model_validate(found)
 
 
 @router.get("/rechecks", **route(Right.VIEW))
@@ -92,7 +94,7 @@ def list_rechecks(
     days: Annotated[int, Query(ge=1, le=3650, description="days back")] = RECHECK_DAYS,
 ) -> Page[RecheckDay]:
     """List the rechecks of ended orders, counted by account and day."""
-    return Page[RecheckDay](items=tuple(map(RecheckDay.model_validate, listings.rechecks(person, days))))
+    return Page[RecheckDay].of(listings.rechecks(person, days))
 
 
 @router.get("/deposits", **route(Right.VIEW))
@@ -100,20 +102,4 @@ def list_deposits(
     person: CurrentPerson, listings: ListingsDep, days: Annotated[int, Query(ge=1, le=366)] = 30
 ) -> Page[Deposit]:
     """List what each account's deposit holds, and what it held at the end of each of the last days (WIB)."""
-    return Page[Deposit](items=tuple(map(Deposit.model_validate, listings.deposits(person, days))))
-
-
-def _told(told: ToldAlert) -> AlertTold:
-    alert = told.alert
-    return AlertTold(
-        key=alert.key,
-        kind=alert.kind,
-        text=alert.text,
-        occurred_at=alert.occurred_at,
-        account=alert.account,
-        batch_id=alert.batch_id,
-        tries=told.tries,
-        was_told=told.was_told,
-        settled_at=told.notified_at,
-        trouble=told.trouble,
-    )
+    return Page[Deposit].of(listings.deposits(person, days))

@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 from sat_hook.application.day_books import Signature
 from sat_hook.application.day_reports import MAXIMUM_DAYS_SIGNED, FileKind, OrderChoice, SignedDay
 from sat_hook.application.days import (
-    Closing,
     DayRow,
     Wait,
 )
@@ -26,7 +25,7 @@ from sat_hook.reconciliation.figures import OrderLine, by_product_and_state
 from sat_hook.reconciliation.model import Adjustment, MatchTotals, WaterfallLine
 from sat_hook.reconciliation.versions import Version
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Page, Text
+from sat_hook.web.api.models import Cursor, Document, Page, Text, at
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountPath,
@@ -126,9 +125,9 @@ class DayTask(Document, of=RunTask):
 class DayClosing(Document):
     """A run that closes a day."""
 
-    run_id: str
-    state: RunState
-    url: str
+    run_id: str = at("run", "run_id")
+    state: RunState = at("run", "state")
+    url: str = at("run", "url")
     tasks: tuple[DayTask, ...]
 
 
@@ -147,7 +146,7 @@ def list_days(
 ) -> Page[Day]:
     """List the days of a month: how each stands, and what it still waits for."""
     first = date.fromisoformat(f"{month}-01")
-    return Page[Day](items=tuple(map(Day.model_validate, days.month(account, first, person))))
+    return Page[Day].of(days.month(account, first, person))
 
 
 @router.get("/{day}", **route(*BOOK_READERS))
@@ -231,7 +230,7 @@ def sign_days(
     A day that has changed since it was seen is refused, and the others are signed.
     """
     seen = [(one.day, Seen(one.result_digest, one.seen_position)) for one in days]
-    return Page[Signed](items=tuple(map(Signed.model_validate, reports.sign(account, seen, reason, person))))
+    return Page[Signed].of(reports.sign(account, seen, reason, person))
 
 
 @router.post("/{day}/close", **route(Right.FINANCE))
@@ -249,10 +248,4 @@ def show_closing(
 ) -> LastClosing:
     """Return the last run that a person started to close a day, task by task."""
     found = days.closing(account, day, person, runs)
-    return LastClosing(closing=found and _closing(found))
-
-
-def _closing(found: Closing) -> DayClosing:
-    run = found.run
-    tasks = tuple(map(DayTask.model_validate, found.tasks))
-    return DayClosing(run_id=run.run_id, state=run.state, url=run.url, tasks=tasks)
+    return LastClosing.model_validate({"closing": found})

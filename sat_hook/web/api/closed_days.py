@@ -97,4 +97,4 @@ def list_settlement_files(
 ) -> Page[SettlementFile]:
     """List the settlement files of a day: those that count, then those that do not, and why."""
     files = days.settlement_files(account, day, person)
-    return Page[SettlementFile](items=tuple(map(SettlementFile.model_validate, files)))
+    return Page[SettlementFile].of(files)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import fields
-from typing import Annotated, Any, Generic, TypeVar, Unpack, cast, get_type_hints
+from typing import Annotated, Any, Generic, Self, TypeVar, Unpack, cast, get_type_hints
 
 from fastapi import Query
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
@@ -61,6 +61,11 @@ class Page(Document, Generic[T]):
 
     items: tuple[T, ...]
     next: str | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[object]) -> Self:
+        """The only page of a list."""
+        return cls.model_validate({"items": tuple(rows)})
 
 
 class HistoryEntry(Document, of=order_details.HistoryEntry, without=("digest",)):

@@ -224,7 +224,7 @@ def list_orders_named(
 ) -> Page[Order]:
     """List the orders with an id: several where accounts share order ids."""
     found = listings.orders_named(reference, person)
-    return Page[Order](items=tuple(map(Order.model_validate, found)))
+    return Page[Order].of(found)
 
 
 @router.get("/orders/{request_id}", **route(Right.VIEW))
@@ -238,9 +238,7 @@ def show_order(request_id: RequestId, person: CurrentPerson, listings: ListingsD
 @router.get("/orders/{request_id}/events", **route(Right.VIEW))
 def list_events(request_id: RequestId, person: CurrentPerson, listings: ListingsDep) -> Page[HistoryEntry]:
     """List the events of an order, the first one first, without customers' data."""
-    return Page[HistoryEntry](
-        items=tuple(map(HistoryEntry.model_validate, listings.order(request_id, person).history))
-    )
+    return Page[HistoryEntry].of(listings.order(request_id, person).history)
 
 
 @router.post("/orders/{request_id}/recheck", **route(Right.SUBMIT, Right.DECIDE))

@@ -222,7 +222,7 @@ def week_page(
 @router.get("/price-records/margins", **route(Right.FINANCE))
 def list_margins(person: CurrentPerson, prices: PricesDep, period: _Period) -> Page[Margin]:
     """List by product what the succeeded orders that were sent in a period cost and earned."""
-    return Page[Margin](items=tuple(map(Margin.model_validate, prices.margins(period, person))))
+    return Page[Margin].of(prices.margins(period, person))
 
 
 @router.get("/price-records/margins/orders", **route(Right.FINANCE, files="text/csv"))

@@ -53,7 +53,7 @@ def list_mappings(
 ) -> Page[KeptMapping]:
     """List the mappings that were kept by name."""
     found = settlements.mappings(person, account)
-    return Page[KeptMapping](items=tuple(map(KeptMapping.model_validate, found)))
+    return Page[KeptMapping].of(found)
 
 
 @router.post("/mappings", **route(Right.FINANCE))
