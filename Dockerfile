@@ -40,6 +40,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/var/lib/airflow \
     SCARF_ANALYTICS=false
 WORKDIR /opt/sat
-RUN ln -s /opt/sat/scripts/sat-sandbox /opt/venv/bin/sat-sandbox
+# The probes of Airflow's official chart start their commands with this.
+RUN ln -s /opt/sat/scripts/sat-sandbox /opt/venv/bin/sat-sandbox \
+    && printf '#!/bin/sh\nexec "$@"\n' > /entrypoint \
+    && chmod 0755 /entrypoint
 USER 50000:50000
 CMD ["sat", "--help"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -65,6 +67,17 @@ class Cluster(Stack):
 
     def settings(self) -> ClusterSettings:
         return cast("ClusterSettings", super().settings())
+
+    def restart_ended(self) -> list[str]:
+        """Start again what has ended, as a supervisor does, and return the names. It waits for nothing and
+        stops nothing: a part may end once more while another one that it needs is not there yet.
+        """
+        settings = self.settings()
+        with self._alone():
+            ended = [service for service in self._services if service.process() is None]
+            if ended:
+                self._start(ended, settings, json.dumps(asdict(settings.ports)))
+        return [service.name for service in ended]
 
     def _settings(self, ports: Ports) -> ClusterSettings:
         assert isinstance(ports, ClusterPorts)

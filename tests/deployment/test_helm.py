@@ -82,6 +82,13 @@ def test_the_image_is_laid_out_as_the_chart_is_told(values: dict[str, Any]) -> N
         assert f"COPY {folder.name} {folder}" in dockerfile
 
 
+def test_the_image_has_what_the_chart_starts_in_it(values: dict[str, Any]) -> None:
+    """Its probes start with /entrypoint; its log groomers need a program of Airflow's own image."""
+    assert "> /entrypoint" in (CHECKOUT / "Dockerfile").read_text("utf-8")
+    for name in ("workers", "triggerer", "scheduler", "dagProcessor"):
+        assert component(values, name)["logGroomerSidecar"] == {"enabled": False}, name
+
+
 def test_the_receivers_run_as_in_the_composition(environment: dict[str, str]) -> None:
     """Two of them, the same command and port, without any right on the machine."""
     documents = list(yaml.safe_load_all((CHECKOUT / "deploy" / "receivers.yaml").read_text("utf-8")))

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ from tests.chaos.siege import Siege
 
 DAG_ID = "bulk_disbursement"
 SUBMIT_SECONDS = 180
+REPAIR_SECONDS = 300
 
 
 class ClusterSiege(Siege):
@@ -40,6 +42,17 @@ class ClusterSiege(Siege):
 
     def _sandboxes(self) -> list[str]:
         return list(self._cluster.settings().sandboxes().values())
+
+    def _repair(self) -> None:
+        """Start again what has ended until all works: Airflow's parts end when their database is away."""
+        give_up = time.monotonic() + REPAIR_SECONDS
+        while True:
+            if ended := self._cluster.restart_ended():
+                self._say("started again: " + ", ".join(ended))
+            if all(part.is_ready for part in self._cluster.status()):
+                return
+            assert time.monotonic() < give_up, [part for part in self._cluster.status() if not part.is_ready]
+            time.sleep(1)
 
     def _submit(self, orders: int) -> None:
         account = next(self._accounts)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
+from stack.airflow_settings import AirflowSettings
 from stack.cluster.lifecycle import PORTS, Cluster
 from stack.cluster.settings import AIRFLOW_PARTS, CONNECTIONS, ClusterPorts, ClusterSettings
 from stack.credentials import Credentials
 from stack.databases import ApplicationDatabase
 from stack.layout import Layout
+from stack.processes import stop_all
 
 
 @pytest.fixture
@@ -73,3 +75,32 @@ def test_every_port_has_a_service_that_keeps_it() -> None:
     """Otherwise a second start would move the port of a part that runs."""
     assert set(PORTS.values()) == {field.name for field in fields(ClusterPorts)} - {"postgres"}
     assert set(PORTS) <= set(Cluster.service_names)
+
+
+class Sleeping(Cluster):
+    """A cluster whose parts only sleep."""
+
+    def _command_of(self, service_name: str, settings: AirflowSettings) -> list[str]:
+        return ["/bin/sleep", "60"]
+
+    def _wait_for_foundations(self, settings: AirflowSettings) -> None:
+        """They listen on nothing."""
+
+
+def test_what_has_ended_is_started_again(settings: ClusterSettings) -> None:
+    """And nothing else: the others keep running while what they need comes back."""
+    settings.layout.ports.write_text(json.dumps(asdict(settings.ports)), "utf-8")
+    cluster = Sleeping(settings.layout, lambda _: None)
+    services = [cluster.service(name) for name in Cluster.service_names]
+    try:
+        assert set(cluster.restart_ended()) == set(Cluster.service_names)
+        before = {service.name: service.process() for service in services}
+        victim = before["pgbouncer"]
+        assert victim is not None
+        victim.kill()
+        victim.wait(10)
+        assert cluster.restart_ended() == ["pgbouncer"]
+        after = {service.name: service.process() for service in services}
+        assert [name for name in before if before[name] != after[name]] == ["pgbouncer"]
+    finally:
+        stop_all(services, insist_seconds=0, patience_seconds=0)
