@@ -17,6 +17,7 @@ from sat_hook.application.breaks import (
     MAXIMUM_FILE_BYTES,
     Breaks,
 )
+from sat_hook.application.days import Days
 from sat_hook.application.errors import (
     BreakNotFoundError,
     BreaksChangedError,
@@ -457,7 +458,7 @@ def many(module_database: ApplicationDatabase) -> Iterator[tuple[FakeHost, Expla
         day = FIRST + timedelta(days=number)
         closed = DayClosed(
             account="many", day=day, cut_off_minutes=0, position=10 + number, result_digest="a" * 64,
-            orders=0, open_breaks=0, saldo=None, adjusted_days={},
+            orders=0, open_breaks=number * 10_000, saldo=None, adjusted_days={},
         )  # fmt: skip
         names = (f"K{'AB'[number]}{place:013}" for place in range(10_000))
         breaks = tuple(
@@ -503,7 +504,7 @@ def test_a_page_reads_what_it_shows_by_an_index(
 
 
 def test_ten_thousand_breaks_are_decided_at_once(many: tuple[FakeHost, ExplainedDatabase]) -> None:
-    """In one append, so that all are decided or none; one more is too many."""
+    """In one append: all are decided or none, and one more is too many. Their day counts them by an index."""
     breaks = Breaks(many[0])
     chosen = ChosenBreaks(which=BreakQuery(account="many"))
     preview = breaks.preview(BreakAct.EXPLAIN, chosen, FINA)
@@ -513,6 +514,12 @@ def test_ten_thousand_breaks_are_decided_at_once(many: tuple[FakeHost, Explained
     assert breaks.page(BreakQuery(account="many", states=(BreakState.EXPLAINED,)), FINA).count == 10_000
     with pytest.raises(OverrideRefusedError):
         breaks.preview(BreakAct.EXPLAIN, ChosenBreaks(which=BreakQuery(account="many", states=None)), FINA)
+    host, database = many
+    database.plans.clear()
+    assert Days(host).day("many", FIRST + timedelta(days=1), FINA).open_breaks == 0
+    reads = [plan for plan in database.plans if "sat.events" in plan]
+    assert reads
+    assert not [plan for plan in reads if "Seq Scan on events" in plan]
 
 
 def test_a_break_of_another_account_is_found_by_its_own_account_only(
