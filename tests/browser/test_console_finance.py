@@ -17,6 +17,7 @@ from stack.databases import ApplicationDatabase
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office, office_on
 from tests.browser.reading import PICTURES_VARIABLE, read_everywhere
+from tests.browser.test_console_day import Keyboard
 from tests.browser.test_console_new_batch import downloaded
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
@@ -47,10 +48,11 @@ def books(office: Office) -> Planted:
 
 
 def test_a_day_of_finance(office: Office, page: Page, books: Planted, tmp_path: Path) -> None:
-    """From the calendar to the second signature."""
+    """From the calendar to the second signature, by keyboard alone."""
     page.set_cookie(office.url, "sat_language", "id")
     page.resize(1280)
     office.log_in(page, "fina")
+    keys = Keyboard(page)
 
     # She sees in the calendar what the day still waits for.
     page.open(office.address(MONTH))
@@ -60,9 +62,9 @@ def test_a_day_of_finance(office: Office, page: Page, books: Planted, tmp_path: 
     # The file and the deposit come. She closes the day and follows the run.
     books.settle(*books.usual_rows("good-1"), books.settlement_row("good-1", PRICE + 500))
     books.observe(CLOSES + SECOND)
-    page.click("main a.date", "Sen 2")
+    keys.enter("main a.date", "Sen 2")
     page.wait_for_text("Hari ini belum ditutup")
-    page.click("button", "Tutup hari")
+    keys.enter("button", "Tutup hari")
     page.wait_for_text("Hari sedang ditutup")
     run_id = f"close_sat_default_{DAY.day}_1"
     assert office.wait_for_run(run_id).state is RunState.SUCCESS, office.runs.errors
@@ -70,22 +72,24 @@ def test_a_day_of_finance(office: Office, page: Page, books: Planted, tmp_path: 
     assert "ada selisih" in page.text()
 
     # A figure opens the rows behind it.
-    page.click("#states td a", "3")
+    keys.enter("#states td a", "3")
     page.wait_for_text("Pesanan di balik angka")
     assert "good-1" in page.text()
-    page.open(office.address(PLACE))
+    keys.enter("main .under a", "2 Nov 2026")
+    page.wait_for_text("Pesanan menurut status")
 
     # The PDF has the ids, and room for two signatures.
     page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
-    page.click("a[download]", "PDF")
+    keys.enter("a[download]", "PDF")
     text = pdf_text(downloaded(tmp_path, ".pdf").read_bytes())
     assert "Disiapkan oleh: ____" in text
     close = books.keeper.books(ACCOUNT).closes[DAY.day].event
     assert close.result_digest in text
 
     # She prepares it, and cannot approve it herself.
-    page.click("button[data-dialog=sign]")
-    page.write("#sign [name=reason]", "Semua selisih sudah dilihat")
+    keys.enter("button[data-dialog=sign]")
+    keys.has("#sign [name=reason]")
+    page.type("Semua selisih sudah dilihat")
     page.press("Enter")
     page.wait_for_text("orang lain harus menyetujuinya")
     assert not page.evaluate("document.querySelector('button[data-dialog=sign]')")
@@ -94,8 +98,9 @@ def test_a_day_of_finance(office: Office, page: Page, books: Planted, tmp_path: 
     office.log_in(page, "adam")
     page.open(office.address(PLACE))
     page.wait_for_text("Tidak ada yang berubah")
-    page.click("button[data-dialog=sign]")
-    page.write("#sign [name=reason]", "Setuju")
+    keys.enter("button[data-dialog=sign]")
+    keys.has("#sign [name=reason]")
+    page.type("Setuju")
     page.press("Enter")
     page.wait_for_text("ditandatangani oleh adam")
     certified = books.keeper.books(ACCOUNT).certified[DAY.day]
