@@ -18,3 +18,13 @@ def key_pairs() -> KeyPairs:
 def signer_of(private_pem: bytes) -> Signer:
     """The signer of a private key."""
     return Signer(private_pem)
+
+
+def sat_pair() -> tuple[bytes, bytes]:
+    """SAT's private and public key."""
+    return key_pairs().sat_private_pem, key_pairs().sat_public_pem
+
+
+def other_pair() -> tuple[bytes, bytes]:
+    """Keys that are not SAT's."""
+    return key_pairs().client_private_pem, key_pairs().client_public_pem

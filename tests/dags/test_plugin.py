@@ -27,14 +27,15 @@ from sat_hook.application.runs import BATCH_DAG, RunState
 from sat_hook.domain.identity import digest_of
 from sat_hook.plugin.airflow_runs import AirflowRuns
 from sat_hook.plugin.run_notes import note_after
-from sat_hook.protocol.signing import Signer, generate_key_pair
+from sat_hook.protocol.signing import Signer
 from sat_hook.web.errors import answer_errors
 from stack.databases import ApplicationDatabase, dsn_of
 from tests.dags.api_server import PASSWORDS, api_server, environment, postgres_connection
+from tests.keys import other_pair, sat_pair
 from tests.orders import BATCH, stream_of
 from tests.sql import execute
 
-PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
+PRIVATE_PEM, PUBLIC_PEM = sat_pair()
 CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
 
 
@@ -290,7 +291,7 @@ def test_callbacks_come_in_without_a_token(airflow: Airflow) -> None:
 
 def test_keys_of_the_mounted_receiver_change_without_a_restart(airflow: Airflow) -> None:
     """The API server goes on as it is; the key that was taken away counts no more."""
-    other_private, other_public = generate_key_pair()
+    other_private, other_public = other_pair()
     body = b'{"data":{"type":"order","id":"SKEY","attributes":{"status":"Success"}}}'
 
     def answers() -> list[int]:

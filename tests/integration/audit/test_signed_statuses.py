@@ -21,7 +21,7 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order
 from sat_hook.protocol.errors import MalformedKeyError
-from sat_hook.protocol.signing import Padding, Signer, generate_key_pair
+from sat_hook.protocol.signing import Padding, Signer
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database
@@ -29,11 +29,12 @@ from sat_hook.store.event_store import StatusEvidence
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found
+from tests.keys import other_pair, sat_pair, signer_of
 from tests.orders import BY_TEST, T0, change_of, received, stream_of
 
-PRIVATE, PUBLIC = generate_key_pair()
-OTHER_PRIVATE, OTHER_PUBLIC = generate_key_pair()
-SAT, OTHER = Signer(PRIVATE), Signer(OTHER_PRIVATE)
+PRIVATE, PUBLIC = sat_pair()
+OTHER_PRIVATE, OTHER_PUBLIC = other_pair()
+SAT, OTHER = signer_of(PRIVATE), signer_of(OTHER_PRIVATE)
 KEYS = SATKeys.from_pem([PUBLIC])
 FINGERPRINT = KEYS.verifiers[0].fingerprints[0]
 VALIDATED = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)

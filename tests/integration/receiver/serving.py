@@ -13,15 +13,16 @@ from typing import Any
 import requests
 import uvicorn
 
-from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
+from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.receiver.app import Receiver
 from sat_hook.receiver.live_settings import SettingsSource
 from sat_hook.receiver.server import make_server
 from sat_hook.receiver.settings import DEFAULT_LIMITS, Limits, ReceiverSettings
+from tests.keys import other_pair, sat_pair, signer_of
 
-PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
-OTHER_PRIVATE_PEM, OTHER_PUBLIC_PEM = generate_key_pair()
-SIGNER = Signer(PRIVATE_PEM)
+PRIVATE_PEM, PUBLIC_PEM = sat_pair()
+OTHER_PRIVATE_PEM, OTHER_PUBLIC_PEM = other_pair()
+SIGNER = signer_of(PRIVATE_PEM)
 JSON_API = "application/vnd.api+json"
 
 

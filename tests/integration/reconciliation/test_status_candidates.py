@@ -16,7 +16,7 @@ from sat_hook.domain.ports import SendWindow
 from sat_hook.pipeline.status_query import ask_about
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import StatusOutcome, classify_status
-from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
+from sat_hook.protocol.signing import Verifier
 from sat_hook.reconciliation.status_candidates import orders_to_ask
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -24,10 +24,11 @@ from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import damage
 from tests.integration.reconciliation.planting import CLOSES, NOON, PRICE, SECOND, Planted, signed_text
 from tests.integration.reconciliation.test_life_of_a_break import NEXT
+from tests.keys import sat_pair, signer_of
 from tests.orders import BY_TEST, ManualClock
 
-PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
-SIGNER, VERIFIER = Signer(PRIVATE_PEM), Verifier([PUBLIC_PEM])
+PRIVATE_PEM, PUBLIC_PEM = sat_pair()
+SIGNER, VERIFIER = signer_of(PRIVATE_PEM), Verifier([PUBLIC_PEM])
 NOT_FOUND = {"errors": [{"code": "P02", "detail": "Transaction is not found", "status": "400"}]}
 
 

@@ -10,15 +10,16 @@ import httpx
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
+from sat_hook.protocol.signing import Verifier
 from sat_hook.receiver.app import SETTINGS_RETRY_SECONDS, Receiver, create_app
 from sat_hook.receiver.errors import ReceiverSettingsError
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.receiver.settings import ReceiverSettings
+from tests.keys import sat_pair, signer_of
 
-PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
+PRIVATE_PEM, PUBLIC_PEM = sat_pair()
 BODY = b'{"data":{"id":"S1","attributes":{"status":"Success","voucher_code":"5196"}}}'
-HEADERS = {"Content-Type": "application/json", "signature": Signer(PRIVATE_PEM).sign(BODY)}
+HEADERS = {"Content-Type": "application/json", "signature": signer_of(PRIVATE_PEM).sign(BODY)}
 
 
 class Mounted:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from sat_hook.protocol.signing import Verifier, generate_key_pair
+from sat_hook.protocol.signing import Verifier
 from sat_hook.receiver.app import create_app
 from sat_hook.receiver.errors import ReceiverSettingsError
 from sat_hook.receiver.health import REMEMBERED_SECONDS
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.receiver.settings import ReceiverSettings
+from tests.keys import sat_pair
 
-_, PUBLIC_PEM = generate_key_pair()
+_, PUBLIC_PEM = sat_pair()
 
 
 class Asked:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sat_hook.protocol.signing import Padding, Signer, generate_key_pair
+from sat_hook.protocol.signing import Padding, Signer
 from sat_hook.receiver.errors import ReceiverSettingsError
 from sat_hook.receiver.settings import load_settings
+from tests.keys import other_pair, sat_pair
 
-PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
+PRIVATE_PEM, PUBLIC_PEM = sat_pair()
 DSN = "postgresql://sat_receiver:very-secret@127.0.0.1:5432/sat"
 
 
@@ -26,7 +27,7 @@ def written(folder: Path, **changes: object) -> Path:
 
 def test_keys_by_path_and_by_text_are_all_trusted(tmp_path: Path) -> None:
     """Paths are relative to the file; several keys let a rotation overlap."""
-    _, other = generate_key_pair()
+    _, other = other_pair()
     accounts = {
         "demo": {"public_key_paths": ["sat.pem"], "public_keys": [other.decode()], "padding": "pkcs1v15"}
     }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.keys import KeyPairs
+from tests.keys import key_pairs
 from tests.unit.sandbox.partner import Partner
 
 PartnerFactory = Callable[..., Partner]
@@ -16,7 +17,7 @@ PartnerFactory = Callable[..., Partner]
 @pytest.fixture(scope="session")
 def keys() -> KeyPairs:
     """Both key pairs, made once a session."""
-    return KeyPairs.generate()
+    return key_pairs()
 
 
 @pytest.fixture
