@@ -14,6 +14,7 @@ from sat_hook.audit.alerts import (
     EVERY_ACCOUNT,
     MAXIMUM_FINDINGS_TOLD,
     LogTrouble,
+    backdated_events,
     lateness,
     unchecked_statuses,
 )
@@ -115,6 +116,7 @@ class LogAudit:
         unproven = [
             *lateness(self.store.database, verified, now),
             *unchecked_statuses(verified, keyless, now),
+            *backdated_events(verified, now),
         ]
         for alert in unproven:
             _log.warning("%s", alert.text)

@@ -12,7 +12,7 @@ from sat_hook.audit.log_verification import Verification
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.errors import UnreadableCheckpointError
-from sat_hook.store.checkpoints import CheckpointTable
+from sat_hook.store.checkpoints import CheckpointTable, Leaf
 from sat_hook.store.database import Database
 
 EVERY_ACCOUNT = "*"
@@ -71,6 +71,32 @@ def lateness(database: Database, verified: Verification, now: datetime) -> list[
         Alert(f"log_unproven/{what}/{_day(now)}", AlertKind.LOG_UNPROVEN, EVERY_ACCOUNT, _line(text), now)
         for what, text in late.items()
     ]
+
+
+def backdated_events(verified: Verification, now: datetime) -> list[Alert]:
+    """One alert for each stretch of events that were recorded much earlier than those before them.
+
+    No damage is proven: a clock may have been set back. A person has to know which it was.
+    """
+    return [
+        Alert(
+            f"log_unproven/backdated/{leaf.position}",
+            AlertKind.LOG_UNPROVEN,
+            EVERY_ACCOUNT,
+            _line(backdated_text(leaf)),
+            now,
+        )
+        for leaf in verified.chain.backdated
+    ]
+
+
+def backdated_text(leaf: Leaf) -> str:
+    """What is odd about the first event of such a stretch."""
+    return (
+        f"the event at position {leaf.position:,} says that it was recorded at "
+        f"{to_the_minute(leaf.recorded_at)} WIB, more than an hour before an event at a lower position: it "
+        "was added later, or the database's clock was set back"
+    )
 
 
 def unchecked_statuses(verified: Verification, keyless: Sequence[str], now: datetime) -> list[Alert]:

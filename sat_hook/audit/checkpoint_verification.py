@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 
 from psycopg2.extensions import connection as Connection
@@ -32,6 +32,11 @@ from sat_hook.domain.checkpoint import NOTHING_BEFORE, Checkpoint, CheckpointTex
 from sat_hook.domain.errors import UnreadableCheckpointError
 from sat_hook.store.checkpoints import CheckpointTable, Leaf
 from sat_hook.store.database import Database, OneTransaction
+
+BACKDATED = timedelta(hours=1)
+"""An event recorded so long before one at a lower position was added later, or a clock was set back."""
+MAXIMUM_BACKDATED = 20
+"""Most stretches of such events that a verification names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class ChainVerified:
     :param uncovered_events: newer events without a checkpoint; the first of them was recorded at
         ``uncovered_since``.
     :param signatures_checked: whether a key was available.
+    :param backdated: the first event of each stretch whose times of recording are much older than those at
+        lower positions.
     """
 
     first_checkpoint: int
@@ -68,6 +75,7 @@ class ChainVerified:
     uncovered_events: int
     uncovered_since: datetime | None
     signatures_checked: bool
+    backdated: tuple[Leaf, ...] = ()
 
 
 def _is_published(
@@ -186,10 +194,11 @@ class _Chain:
         self._report = report
         self._trust = trust
         self._start = start
+        self._backdated: list[Leaf] = []
 
     def verify(self) -> ChainVerified:
         count, covered, before, next_position = self._begin()
-        leaves = _Ahead(self._table.leaves(self._start.position, any_time=True))
+        leaves = _Ahead(self._in_time(self._table.leaves(self._start.position, any_time=True)))
         last = self._start.before
         for number, candidates in self._table.after(self._start.number - 1):
             checkpoint = self._chosen(number, count + 1, candidates, last)
@@ -235,7 +244,27 @@ class _Chain:
             next_position, covered = text.last_position + 1, text.last_position
         since = leaves.next_recorded_at
         rest = leaves.count_rest()
-        return ChainVerified(self._start.number, count, covered, rest, since, self._trust.keys is not None)
+        has_keys = self._trust.keys is not None
+        backdated = tuple(self._backdated)
+        return ChainVerified(self._start.number, count, covered, rest, since, has_keys, backdated)
+
+    def _in_time(self, leaves: Iterator[Leaf]) -> Iterator[Leaf]:
+        """The leaves; where a stretch of them was recorded long before a lower position, it is noted."""
+        latest, was_behind = self._recorded_before(), False
+        for leaf in leaves:
+            is_behind = latest is not None and latest - leaf.recorded_at > BACKDATED
+            if is_behind and not was_behind and len(self._backdated) < MAXIMUM_BACKDATED:
+                self._backdated.append(leaf)
+            was_behind = is_behind
+            latest = leaf.recorded_at if latest is None else max(latest, leaf.recorded_at)
+            yield leaf
+
+    def _recorded_before(self) -> datetime | None:
+        """The last time of recording before the start."""
+        try:
+            return self._start.before.text.recorded_to if self._start.before is not None else None
+        except UnreadableCheckpointError:
+            return None
 
     def _begin(self) -> tuple[int, int, str, int | None]:
         """Number, last position and digest of the checkpoint before the start, and the position after it."""

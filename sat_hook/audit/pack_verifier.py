@@ -41,6 +41,7 @@ STATUSES, CALLBACKS = "signed_statuses.jsonl", "callbacks.jsonl"
 LARGEST_MANIFEST_BYTES = 1 << 24
 LARGEST_LINE_BYTES = 1 << 26
 NAMED_AT_MOST = 10
+BACKDATED = timedelta(hours=1)
 WIB = timezone(timedelta(hours=7))
 
 UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
@@ -435,6 +436,7 @@ class Verification:
         self.named: set[bytes] = set()
         self.sealed_by = ""
         self.verified: tuple[int, Any] | None = None
+        self.odd: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Verify everything; returns the manifest."""
@@ -570,6 +572,7 @@ class Verification:
     def check_events(self, manifest: dict[str, Any], checkpoints: list[dict[str, Any]]) -> None:
         waiting = list(reversed(checkpoints))
         tree, count, masked, before = Merkle(), 0, 0, 0
+        latest: datetime | None = None
         versions: dict[str, int] = {}
         # Tables and events both go up by position, so they are read side by side.
         rows = heapq.merge(*(self.table(name) for name in self.files if is_table(name)), key=itemgetter(0))
@@ -586,7 +589,12 @@ class Verification:
                 if position <= before:
                     self.wrong(where, f"stands after position {before}")
                 before = position
-                leaf = [position, moment(event["recorded_at"]), event["digest"]]
+                recorded_at = moment(event["recorded_at"])
+                at = datetime.fromisoformat(recorded_at)
+                if latest is not None and latest - at > BACKDATED:
+                    self.odd.append(f"{where} was recorded at {recorded_at}, after an event of {latest}")
+                latest = at if latest is None else max(latest, at)
+                leaf = [position, recorded_at, event["digest"]]
                 tree.add(json.dumps(leaf, separators=(",", ":")).encode("ascii"))
                 if event.get("masked"):
                     masked += 1
@@ -910,6 +918,8 @@ def verdict(options: argparse.Namespace) -> int:
         print(f"- {sentence}")
     print("Not verified:")
     unsigned = () if signed else (NOT_SIGNED,)
+    for sentence in verification.odd[:NAMED_AT_MOST]:
+        print(plain(f"- {sentence}: it was added later, or a clock was set back"))
     for sentence in (EXPORTERS_WORD, *unsigned, *(() if published else (NOT_PUBLISHED,))):
         print(f"- {sentence}")
     return 0

@@ -99,6 +99,7 @@ def verify(
 
 def _print_chain(out: Console, verification: Verification) -> None:
     """Print which checkpoints were verified, and whether they seem to have stopped."""
+    from sat_hook.audit.alerts import backdated_text
     from sat_hook.cli.formatting import moment
 
     chain = verification.chain
@@ -113,6 +114,8 @@ def _print_chain(out: Console, verification: Verification) -> None:
         f"{chain.checkpoints:,} checkpoints up to position {chain.covered_position:,}; "
         f"{chain.uncovered_events:,} newer events wait for the next; {signatures}; {copies}"
     )
+    for leaf in chain.backdated:
+        out.print(f"[yellow]Look at this:[/] {backdated_text(leaf)}")
     since = chain.uncovered_since
     if since is not None and datetime.now(UTC) - since > timedelta(minutes=LATE_MINUTES):
         out.print(

@@ -100,10 +100,11 @@ def fill_with_statuses(notary: Notary) -> None:
 def test_checkpoints_that_stopped_are_told(run: Run, notary: Notary) -> None:
     """The log is whole, and a person has to look at the DAG."""
     assert "does the DAG audit_checkpoint run?" not in run("log", "verify", env=settings_of(notary)).out
-    earlier = "UPDATE sat.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 6"
+    earlier = "UPDATE sat.events SET recorded_at = recorded_at - interval '61 minutes' WHERE position = 6"
     damage(notary.database, earlier)
     ran = run("log", "verify", env=settings_of(notary))
     assert (ran.code, "does the DAG audit_checkpoint run?" in ran.out) == (0, True)
+    assert "position 6 says that it was recorded" in " ".join(ran.out.split())
 
 
 @pytest.mark.parametrize(

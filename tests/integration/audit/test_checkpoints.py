@@ -18,6 +18,7 @@ import psycopg2.errors
 import pytest
 
 from sat_hook.audit import checkpoints
+from sat_hook.audit.alerts import backdated_events
 from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.checkpoints import make_checkpoints, name_of, publish_checkpoints, stray_checkpoints
 from sat_hook.audit.errors import CheckpointAheadError, CheckpointForkedError, UnknownAuditKeyError
@@ -293,7 +294,8 @@ def test_checkpoints_that_changed_numbers_are_found(notary: Notary) -> None:
 
 
 def test_a_clock_that_goes_back_breaks_nothing(notary: Notary) -> None:
-    """Events recorded before those at lower positions are covered, verified, and part of their period."""
+    """Events recorded before those at lower positions are covered, verified, and part of their period. Where
+    they begin is told: a person who may only insert could have dated them back."""
     damage(
         notary.database,
         "UPDATE sat.events SET recorded_at = recorded_at - interval '3 hours' WHERE position = 13",
@@ -303,6 +305,8 @@ def test_a_clock_that_goes_back_breaks_nothing(notary: Notary) -> None:
     notary.make()
     verification, found = notary.verify()
     assert (found.findings, verification.chain.uncovered_events) == ([], 0)
+    (told,) = backdated_events(verification, notary.clock.now())
+    assert "position 13 says that it was recorded" in told.text
     text = json.loads(json.loads((notary.folder / name_of(4)).read_bytes())["document"])
     assert text["recorded_from"] < text["recorded_to"]
 

@@ -201,6 +201,10 @@ def test_a_checkpoint_that_was_left_out_shows_where_they_are_published(desk: Des
     pack, _ = desk.write(export)
     honest = desk.verify(pack, "--published", str(desk.notary.folder))
     assert honest.returncode == 0, honest.stdout
+    # A forger leaves the cover out, too: it names what was there.
+    pack = rewritten(pack, "cover.html", lambda _: None, desk.notary.signer).rename(
+        pack.with_name("bare.zip")
+    )
     altered = without_checkpoint(desk, pack, last=last)
     assert desk.verify(altered).returncode == 0
     found = desk.verify(altered, "--published", str(desk.notary.folder))
@@ -211,6 +215,9 @@ def test_a_checkpoint_that_was_left_out_shows_where_they_are_published(desk: Des
 def test_a_pack_that_says_that_nothing_happened_shows_where_they_are_published(packs: Packs) -> None:
     """An empty pack names no checkpoint, so all that were published are looked at."""
     desk, pack = packs.desk, packs.copy()
+    pack = rewritten(pack, "cover.html", lambda _: None, desk.notary.signer).rename(
+        pack.with_name("bare.zip")
+    )
 
     def emptied(content: bytes) -> bytes:
         members = json.loads(content)

@@ -29,7 +29,7 @@ from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import ExportWritten
 from sat_hook.store.database import Database
-from tests.integration.audit.damage import ORDERS, PROOF, Found
+from tests.integration.audit.damage import ORDERS, PROOF, Found, damage
 from tests.integration.audit.desk import ASKER, Desk, beside_the_log, lines_of, rewritten
 from tests.orders import ManualClock
 
@@ -258,6 +258,18 @@ def test_a_pack_of_an_earlier_release_has_no_cover(desk: Desk) -> None:
     found = desk.verify(rewritten(pack, "cover.html", lambda _: None, desk.notary.signer))
     assert found.returncode == 0, found.stdout
     assert "cover.html" not in found.stdout
+
+
+def test_an_event_that_was_dated_back_is_told(desk: Desk) -> None:
+    """A person who may insert events can choose their time; the position shows when they came."""
+    newest = "WHERE position = (SELECT max(position) FROM sat.events)"
+    damage(
+        desk.notary.database, f"UPDATE sat.events SET recorded_at = recorded_at - interval '30 days' {newest}"
+    )
+    pack, _ = desk.write(desk.ask())
+    found = desk.verify(pack)
+    assert found.returncode == 0, found.stdout
+    assert "it was added later, or a clock was set back" in found.stdout
 
 
 def test_a_file_that_is_not_in_the_manifest_is_found(desk: Desk) -> None:
