@@ -17,10 +17,10 @@ from sat_hook.domain.order import Order
 from sat_hook.domain.people import is_same_person
 from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal
 from sat_hook.pipeline.approval_request import maker_of
-from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision, HeldReport
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.pipeline.withdrawal import WithdrawalReport
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.event_store import EventStore
 
 
@@ -144,7 +144,7 @@ class Decisions(Service):
         standing = overrides.resume_account(handler, account, reason, person.by("resume"))
         return self._sending_state(account, is_paused=standing.is_paused)
 
-    def deliver(self, batch_id: str, file_format: GoodsFormat, reason: str, person: Person) -> bytes:
+    def deliver(self, batch_id: str, file_format: TableFormat, reason: str, person: Person) -> bytes:
         """Vouchers and serials of the succeeded orders. The delivery is recorded before they are returned."""
         person.require(Right.DELIVER)
         store = self.store

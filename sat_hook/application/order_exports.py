@@ -20,8 +20,7 @@ from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport
 from sat_hook.pipeline.delivery import delimiter_of
-from sat_hook.pipeline.goods_file import GoodsFormat
-from sat_hook.presentation.text_tables import TextTable
+from sat_hook.presentation.text_tables import TableFormat, TextTable
 from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 50_000
@@ -55,7 +54,7 @@ TABLE = TextTable(
 class OrderExports(Service):
     """Writes orders to files, and records that."""
 
-    def export(self, which: OrderFilter, file_format: GoodsFormat, person: Person) -> IO[bytes]:
+    def export(self, which: OrderFilter, file_format: TableFormat, person: Person) -> IO[bytes]:
         """The orders of a filter as a file, which the caller closes. Memory holds a few of them at a time.
 
         CSV of one batch has the separator of its submitted file.
@@ -80,7 +79,7 @@ class OrderExports(Service):
 
         with ExitStack() as on_error:
             file = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))
-            if file_format is GoodsFormat.XLSX:
+            if file_format is TableFormat.XLSX:
                 with tempfile.TemporaryDirectory(prefix="sat-orders-") as folder:
                     TABLE.write_workbook(file, rows(), folder)
             else:
@@ -91,7 +90,7 @@ class OrderExports(Service):
             return file
 
     def _record(
-        self, which: OrderFilter, file_format: GoodsFormat, taken: Mapping[str, int], person: Person
+        self, which: OrderFilter, file_format: TableFormat, taken: Mapping[str, int], person: Person
     ) -> None:
         for account, number in taken.items():
             exported = OrdersExported(

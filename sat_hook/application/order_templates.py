@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from enum import StrEnum
 
 from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.pipeline.order_template import TemplateProduct, template_csv, template_workbook
-
-
-class TemplateFormat(StrEnum):
-    """The formats of a template."""
-
-    CSV = "csv"
-    XLSX = "xlsx"
-
-    @property
-    def media_type(self) -> str:
-        """For an HTTP response."""
-        if self is TemplateFormat.CSV:
-            return "text/csv"
-        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+from sat_hook.presentation.text_tables import TableFormat
 
 
 def order_template(
-    installation: Installation, file_format: TemplateFormat, person: Person, account: str | None = None
+    installation: Installation, file_format: TableFormat, person: Person, account: str | None = None
 ) -> bytes:
     """An empty order file.
 
@@ -34,7 +20,7 @@ def order_template(
     :raises SATError: SAT's price list cannot be read.
     """
     person.require(Right.SUBMIT)
-    if file_format is TemplateFormat.CSV:
+    if file_format is TableFormat.CSV:
         return template_csv()
     return template_workbook(() if account is None else _products(installation, account))
 

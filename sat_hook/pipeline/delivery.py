@@ -16,8 +16,9 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.same_order import differing_members
 from sat_hook.pipeline.errors import BatchStoppedError, OrderFileError
-from sat_hook.pipeline.goods_file import GoodsFormat, goods_file
+from sat_hook.pipeline.goods_file import goods_file
 from sat_hook.pipeline.result_rows import SubmittedRows
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import OrderSlice, each_order
@@ -40,7 +41,7 @@ def deliver(
     reason: str,
     provenance: Provenance,
     clock: Clock,
-    file_format: GoodsFormat = GoodsFormat.CSV,
+    file_format: TableFormat = TableFormat.CSV,
     spool: SpoolReader | None = None,
 ) -> bytes:
     """The goods of the batch's succeeded orders as a file.

@@ -9,10 +9,25 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain
 from typing import IO, Any, BinaryIO, cast
 
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
+
+XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class TableFormat(StrEnum):
+    """The formats of a table's file."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+
+    @property
+    def media_type(self) -> str:
+        """As HTTP names it."""
+        return "text/csv" if self is TableFormat.CSV else XLSX_MEDIA_TYPE
 
 
 @dataclass(frozen=True, slots=True)

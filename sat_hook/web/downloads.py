@@ -11,18 +11,21 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from sat_hook.application.day_reports import FileKind
+from sat_hook.presentation.text_tables import XLSX_MEDIA_TYPE, TableFormat
 from sat_hook.store.spool import SpoolReader
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.kept_reports import KeptReport
 
 MEDIA_TYPES: Mapping[FileKind, str] = {
-    FileKind.WORKBOOK: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    FileKind.WORKBOOK: XLSX_MEDIA_TYPE,
     FileKind.PDF: "application/pdf",
     FileKind.BREAKS: "text/csv",
     FileKind.ORDERS: "text/csv",
 }
 """Of the files of a day's report."""
+TABLES = " ".join(file_format.media_type for file_format in TableFormat)
+"""The media types of a table's file."""
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
 _BYTES_PER_PART = 256 * 1024
 

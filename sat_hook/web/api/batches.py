@@ -15,11 +15,11 @@ from sat_hook.application.rights import Right
 from sat_hook.application.submissions import OrderUpload
 from sat_hook.domain.business_day import midnight
 from sat_hook.pipeline.batch_check import BatchCheck
-from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.api.batch_models import (
     AskedRun,
     AskedStart,
@@ -48,7 +48,7 @@ from sat_hook.web.dependencies import (
     RunsDep,
     SubmissionsDep,
 )
-from sat_hook.web.downloads import as_download
+from sat_hook.web.downloads import TABLES, as_download
 from sat_hook.web.progress_page import HEADERS, progress_page
 from sat_hook.web.uploads import body_of
 
@@ -185,16 +185,14 @@ def missing_funds(
 
 @router.post(
     "/batches/{batch_id}/deliver",
-    **route(
-        Right.DELIVER, files="text/csv application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    ),
+    **route(Right.DELIVER, files=TABLES),
 )
 def deliver(
     batch_id: BatchId,
     person: CurrentPerson,
     decisions: DecisionsDep,
     reason: Reason,
-    file_format: Annotated[GoodsFormat, Body(alias="format")] = GoodsFormat.CSV,
+    file_format: Annotated[TableFormat, Body(alias="format")] = TableFormat.CSV,
 ) -> Response:
     """Return vouchers and serials of the succeeded orders. The delivery is recorded first."""
     goods = decisions.deliver(batch_id, file_format, reason, person)

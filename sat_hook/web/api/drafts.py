@@ -11,13 +11,14 @@ from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_submissions import DraftSubmissions
 from sat_hook.application.draft_views import LEFT_OUT, MAXIMUM_PAGE_ROWS, DraftView
 from sat_hook.application.drafts import CellEdit, Drafts
-from sat_hook.application.order_templates import TemplateFormat, order_template
+from sat_hook.application.order_templates import order_template
 from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
 from sat_hook.pipeline.row_findings import Light
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.api.documented import route
 from sat_hook.web.dependencies import CurrentPerson, HostDep, PayAgainDep, service
-from sat_hook.web.downloads import as_download
+from sat_hook.web.downloads import TABLES, as_download
 from sat_hook.web.uploads import uploaded_by
 
 MAXIMUM_ROWS_NAMED = 100_000
@@ -221,10 +222,10 @@ def delete_mapping(
 
 @router.get(
     "/order-templates/{file_format}",
-    **route(Right.SUBMIT, files="text/csv application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    **route(Right.SUBMIT, files=TABLES),
 )
 def template(
-    file_format: TemplateFormat, person: CurrentPerson, host: HostDep, account: Account = ""
+    file_format: TableFormat, person: CurrentPerson, host: HostDep, account: Account = ""
 ) -> Response:
     """Return an empty order file; a workbook has the catalogue's products to choose from."""
     content = order_template(host, file_format, person, account or None)

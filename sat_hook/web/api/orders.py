@@ -17,9 +17,9 @@ from sat_hook.application.rights import Right
 from sat_hook.domain import alerts
 from sat_hook.domain import order as domain
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.callbacks import CallbackSeen
 from sat_hook.store.order_lists import MAXIMUM_COUNTED, KeptEvidence, OrderFilter, OrderSort
 from sat_hook.web.api.documented import route
@@ -45,7 +45,7 @@ from sat_hook.web.dependencies import (
     RequestId,
     StatusRechecksDep,
 )
-from sat_hook.web.downloads import as_download, parts_of
+from sat_hook.web.downloads import TABLES, as_download, parts_of
 
 router = APIRouter(tags=["orders"])
 
@@ -95,7 +95,6 @@ class Recheck(Document, of=status_rechecks.Recheck, without=("order",)):
 
 
 _Rupiah = Annotated[int | None, Query(ge=0, le=10**12)]
-FILES = " ".join(file_format.media_type for file_format in GoodsFormat)
 _Counted = Annotated[bool, Query(description=f"count them, up to {MAXIMUM_COUNTED:,}")]
 
 
@@ -200,13 +199,13 @@ def list_orders_of_batch(
     return OrderPage.model_validate(found)
 
 
-@router.get("/orders/export", **route(Right.VIEW_NUMBERS, files=FILES))
+@router.get("/orders/export", **route(Right.VIEW_NUMBERS, files=TABLES))
 def export_orders(
     which: _Filter,
     person: CurrentPerson,
     exports: OrderExportsDep,
     batch_id: Annotated[str | None, Query(pattern="^B[A-Z2-7]{25}$")] = None,
-    file_format: Annotated[GoodsFormat, Query(alias="format")] = GoodsFormat.CSV,
+    file_format: Annotated[TableFormat, Query(alias="format")] = TableFormat.CSV,
 ) -> StreamingResponse:
     """Return the orders of a filter as a file of text, without goods."""
     content = exports.export(replace(which, batch_id=batch_id), file_format, person)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import Response
 
-from sat_hook.pipeline.goods_file import GoodsFormat
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import BatchId, DecisionsDep, DeliveriesDep
 from sat_hook.web.downloads import as_download
@@ -36,7 +36,7 @@ def deliver(
     site: SiteDep,
     deliveries: DeliveriesDep,
     decisions: DecisionsDep,
-    file_format: Annotated[GoodsFormat, Form(alias="format")],
+    file_format: Annotated[TableFormat, Form(alias="format")],
     reason: Annotated[str, Form(max_length=500)],
 ) -> Response:
     """The file. The delivery is recorded before it leaves."""

@@ -14,9 +14,9 @@ from sat_hook.application.status_rechecks import Recheck
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.web.console import order_filters, words
@@ -71,7 +71,7 @@ def export(
     site: SiteDep,
     exports: OrderExportsDep,
     choice: OrderChoiceDep,
-    file_format: Annotated[GoodsFormat, Query(alias="format")],
+    file_format: Annotated[TableFormat, Query(alias="format")],
     batch: Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")] = "",
 ) -> StreamingResponse:
     """The orders of the filter as a file."""

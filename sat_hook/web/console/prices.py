@@ -24,7 +24,7 @@ from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.weekly import Week
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.prices import ChangeKind, ProductChange
-from sat_hook.pipeline.goods_file import GoodsFormat
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.prices import DayMargin
 from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.site import Site, SiteDep
@@ -129,7 +129,7 @@ def export_changes(
     site: SiteDep,
     files: PriceFilesDep,
     choice: PriceChoiceDep,
-    file_format: Annotated[GoodsFormat, Query(alias="format")],
+    file_format: Annotated[TableFormat, Query(alias="format")],
 ) -> Response:
     """The changes as a file."""
     content = files.changes(choice.period, choice.filter, site.person, _workbook(file_format, site))
@@ -186,7 +186,7 @@ def export_margin(
     site: SiteDep,
     files: PriceFilesDep,
     choice: PriceChoiceDep,
-    file_format: Annotated[GoodsFormat, Query(alias="format")],
+    file_format: Annotated[TableFormat, Query(alias="format")],
 ) -> Response:
     """Margins by day and product as a file."""
     content = files.margins(choice.period, site.person, _workbook(file_format, site))
@@ -198,7 +198,7 @@ def export_orders(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> R
     """Every order that was sent in the period, with its price and margin, as CSV."""
     lines = prices.margin_lines(choice.period, site.person)
     headers = as_download(f"orders-and-margins-{choice.since}-{choice.until}.csv")
-    return StreamingResponse(lines, headers=headers, media_type=GoodsFormat.CSV.media_type)
+    return StreamingResponse(lines, headers=headers, media_type=TableFormat.CSV.media_type)
 
 
 def picture_of(history: ProductHistory, site: Site) -> Markup | None:
@@ -230,9 +230,9 @@ def _shown(value: str | int | None, wording: Wording) -> str:
     return wording.rupiah(value) if isinstance(value, int) else value or "–"
 
 
-def _workbook(file_format: GoodsFormat, site: Site) -> Language | None:
+def _workbook(file_format: TableFormat, site: Site) -> Language | None:
     """The language of a workbook; None for CSV."""
-    return site.wording.language if file_format is GoodsFormat.XLSX else None
+    return site.wording.language if file_format is TableFormat.XLSX else None
 
 
 def _week_after(one: Week) -> date | None:
@@ -251,6 +251,6 @@ def _totals(rows: tuple[DayMargin, ...]) -> list[tuple[str, int, int, int, int]]
     return [(code, orders, sales, margin, without) for code, (orders, sales, margin, without) in ranked]
 
 
-def _file(name: str, content: bytes, file_format: GoodsFormat) -> Response:
+def _file(name: str, content: bytes, file_format: TableFormat) -> Response:
     headers = as_download(f"{name}.{file_format.value}")
     return Response(content, headers=headers, media_type=file_format.media_type)

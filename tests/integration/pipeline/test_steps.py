@@ -33,12 +33,12 @@ from sat_hook.pipeline.errors import (
     SubmissionRefusedError,
 )
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
-from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits, QuotingLimits
 from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
 from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import OrderSlice
@@ -364,7 +364,7 @@ def test_goods_leave_only_by_a_recorded_delivery(line: Line) -> None:
     log = line.store.read_log(0, position, 1000)
     assert all(voucher not in recorded.data for recorded in log)
     asked = {"reason": "opened in Excel", "provenance": BY_TEST, "clock": SystemClock()}
-    workbook = deliver(line.store, batch_id, file_format=GoodsFormat.XLSX, **asked)
+    workbook = deliver(line.store, batch_id, file_format=TableFormat.XLSX, **asked)
     sheet = openpyxl.load_workbook(io.BytesIO(workbook)).active
     assert sheet is not None
     assert sheet["E2"].value == voucher

@@ -10,8 +10,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS, GoodsFormat, goods_file
-from sat_hook.presentation.text_tables import TextTable
+from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS, goods_file
+from sat_hook.presentation.text_tables import TableFormat, TextTable
 
 ROWS = [
     ("A-1", "2", "pln-prepaid-token-100k", "081234567890", "51961584082820854701", "00123412341234567890"),
@@ -21,7 +21,7 @@ ROWS = [
 
 def test_cells_of_the_workbook_are_text() -> None:
     """Twenty digits and leading zeros stay as SAT gave them, and nothing runs."""
-    sheet = openpyxl.load_workbook(io.BytesIO(goods_file(ROWS, GoodsFormat.XLSX, ","))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(goods_file(ROWS, TableFormat.XLSX, ","))).active
     assert sheet is not None
     header, first, second = sheet.iter_rows()
     assert tuple(cell.value for cell in header) == DELIVERY_COLUMNS
@@ -34,7 +34,7 @@ def test_cells_of_the_workbook_are_text() -> None:
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_csv_has_the_separator_of_the_submitted_file(mark: str) -> None:
     """The submitter's spreadsheet splits it into columns; at no separator a formula begins."""
-    text = goods_file(ROWS, GoodsFormat.CSV, mark).decode("utf-8-sig")
+    text = goods_file(ROWS, TableFormat.CSV, mark).decode("utf-8-sig")
     header, first, _ = csv.reader(io.StringIO(text), delimiter=mark)
     assert (tuple(header), tuple(first)) == (DELIVERY_COLUMNS, ROWS[0])
     for other in ",;\t":
@@ -42,9 +42,9 @@ def test_csv_has_the_separator_of_the_submitted_file(mark: str) -> None:
         assert not [cell for cell in cells if cell.lstrip(' "')[:1] in tuple("=+-@")]
 
 
-@pytest.mark.parametrize("file_format", list(GoodsFormat))
+@pytest.mark.parametrize("file_format", list(TableFormat))
 def test_a_file_of_many_rows_needs_no_more_memory_than_one_of_few(
-    tmp_path: Path, file_format: GoodsFormat
+    tmp_path: Path, file_format: TableFormat
 ) -> None:
     """Rows are read while they are written, and wait on the disk."""
 
@@ -53,7 +53,7 @@ def test_a_file_of_many_rows_needs_no_more_memory_than_one_of_few(
         table = TextTable("orders", ("id", "row", "product", "number", "state"), (9, 9, 9, 9, 9))
         with (tmp_path / "file").open("w+b") as out:
             tracemalloc.start()
-            if file_format is GoodsFormat.XLSX:
+            if file_format is TableFormat.XLSX:
                 table.write_workbook(out, each, str(tmp_path))
             else:
                 table.write_csv(out, each)
