@@ -20,6 +20,7 @@ import mt940
 
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.settlement_mapping import DateOrder, SettlementMapping
+from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation.errors import StatementRefusedError
 from sat_hook.reconciliation.settlement_cells import NO_RUPIAH, Amounts, moments_of
 
@@ -77,12 +78,27 @@ class StatementLine:
     text: str
 
 
+_FOREIGN = _("found the currency %(given)s; expected IDR")
+_INCOMPLETE = _("found no day or no whole amount")
+_NO_DATE = _("found no date that can be read")
+_NO_AMOUNT = _("found no whole amount")
+
+
 @dataclass(frozen=True, slots=True)
 class LineTrouble:
-    """A line that cannot be read."""
+    """A line that cannot be read.
+
+    :param text: why, marked for translation; ``given`` is what it quotes of the line.
+    """
 
     number: int
-    what: str
+    text: str
+    given: str = ""
+
+    @property
+    def what(self) -> str:
+        """Why, in English."""
+        return self.text % {"given": self.given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +162,9 @@ def _mt940(text: str, name: str) -> Statement:
         amount, day = found.get("amount"), found.get("date")
         rupiah = None if amount is None else _whole(amount.amount)
         if amount is not None and (amount.currency or "IDR") != "IDR":
-            troubles.append(LineTrouble(number, f"found the currency {amount.currency}; expected IDR"))
+            troubles.append(LineTrouble(number, _FOREIGN, str(amount.currency)))
         elif rupiah is None or day is None:
-            troubles.append(LineTrouble(number, "found no day or no whole amount"))
+            troubles.append(LineTrouble(number, _INCOMPLETE))
         else:
             day = date(day.year, day.month, day.day)
             references = (
@@ -174,11 +190,11 @@ def _csv(text: str, name: str) -> Statement:
         cells = {ours: row[at].strip() if at < len(row) else "" for ours, at in columns.items()}
         moment = _moment_of(cells["date"])
         if moment is None:
-            troubles.append(LineTrouble(number, "found no date that can be read"))
+            troubles.append(LineTrouble(number, _NO_DATE))
             continue
         rupiah = _rupiah_of(cells, amounts)
         if rupiah is None:
-            troubles.append(LineTrouble(number, "found no whole amount"))
+            troubles.append(LineTrouble(number, _NO_AMOUNT))
             continue
         day = moment.astimezone(WIB).date()
         at = None if moment.astimezone(WIB).time() == time() else moment

@@ -34,7 +34,14 @@ COVER = AUDIT / "templates" / "cover.html.jinja"
 PRICE = CATALOGUE / "templates" / "price.html.jinja"
 PRICE_FILES = Path(str(files("sat_hook.application"))) / "price_files.py"
 # The modules of reports; in others `text` and `count` are no translations.
-REPORT_MODULES = ("report_*.py", "workbook.py", "*_sheet.py", "*_sheets.py", "breaks_file.py")
+REPORT_MODULES = (
+    "report_*.py",
+    "workbook.py",
+    "bank_statement.py",
+    "*_sheet.py",
+    "*_sheets.py",
+    "breaks_file.py",
+)
 PYTHON = sorted(
     {
         *CONSOLE.glob("*.py"),
