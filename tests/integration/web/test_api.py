@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,23 @@ from tests.orders import ACCOUNT, BATCH
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-DOCUMENT = create_app(FakeHost()).openapi()
-DESCRIPTION = schemathesis.openapi.from_dict(DOCUMENT)
-OPERATIONS = [
-    (path, method.upper(), operation)
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-]
 PERIOD = "since=2026-11-01T00:00:00Z&until=2026-11-02T00:00:00Z"
 WORDS = ("release", "pause", "explain", "prepare")
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The description. Made in the first test that reads it: every worker imports this module."""
+    return create_app(FakeHost()).openapi()
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Path, method and description of each route."""
+    return [
+        (path, method.upper(), operation)
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -222,29 +231,28 @@ ALSO = {"/v1/drafts/again": (Right.VIEW_NUMBERS,), "/v1/orders/search": (Right.V
 """What a route needs besides: the draft shows the numbers of the earlier batch, a search lists orders."""
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:60])
-async def test_a_route_needs_the_right_that_its_description_names(
-    app: FastAPI, host: FakeHost, path: str, method: str, operation: dict[str, Any]
-) -> None:
+async def test_a_route_needs_the_right_that_its_description_names(app: FastAPI, host: FakeHost) -> None:
     """A user with every other right is refused; one who has it alone is not. Comes after what only reads."""
-    rights = operation[RIGHTS_MEMBER]
-    assert rights
-    assert operation["summary"]
-    others = FakeUser("others", frozenset(Right) - frozenset(map(Right, rights)))
-    host.users["others"] = others
-    alone = [FakeUser(f"{right} alone", frozenset({Right(right), *ALSO.get(path, ())})) for right in rights]
-    host.users.update({user.name: user for user in alone})
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        for (url, more), user in product(
-            requests_of(path, method), ["others", *(user.name for user in alone)]
-        ):
-            reply = await client.request(method, url, headers={"authorization": f"Bearer {user}"}, **more)
-            is_problem = reply.headers.get("content-type") == "application/problem+json"
-            kind = reply.json()["type"] if is_problem else None
-            if kind == "request_invalid":
-                continue  # not a word of this route
-            assert (kind == "right_missing") is (user == "others"), (user, url, reply.text[:300])
+        for path, method, operation in operations():
+            rights = operation[RIGHTS_MEMBER]
+            assert rights, path
+            assert operation["summary"], path
+            host.users["others"] = FakeUser("others", frozenset(Right) - frozenset(map(Right, rights)))
+            alone = [
+                FakeUser(f"{right} alone", frozenset({Right(right), *ALSO.get(path, ())})) for right in rights
+            ]
+            host.users.update({user.name: user for user in alone})
+            for (url, more), user in product(
+                requests_of(path, method), ["others", *(user.name for user in alone)]
+            ):
+                reply = await client.request(method, url, headers={"authorization": f"Bearer {user}"}, **more)
+                is_problem = reply.headers.get("content-type") == "application/problem+json"
+                kind = reply.json()["type"] if is_problem else None
+                if kind == "request_invalid":
+                    continue  # not a word of this route
+                assert (kind == "right_missing") is (user == "others"), (user, url, reply.text[:300])
 
 
 USERS = ("everything", *(right.value for right in Right), "no right", "no user")
@@ -256,6 +264,7 @@ def test_whatever_is_sent_is_answered_as_described(app: FastAPI, host: FakeHost)
     Nothing is an error of the server. Data is for users with one of the rights that the description names.
     """
     host.users["no right"] = FakeUser("no right", frozenset())
+    description = schemathesis.openapi.from_dict(document())
     with served(app) as address:
 
         @settings(
@@ -265,9 +274,9 @@ def test_whatever_is_sent_is_answered_as_described(app: FastAPI, host: FakeHost)
         @given(data=st.data())
         def ask(data: st.DataObject) -> None:
             user = data.draw(st.sampled_from(USERS))
-            path, method, described = data.draw(st.sampled_from(OPERATIONS))
+            path, method, described = data.draw(st.sampled_from(operations()))
             mode = data.draw(st.sampled_from(list(GenerationMode)))
-            operation = DESCRIPTION[path][method]
+            operation = description[path][method]
             try:
                 case = data.draw(operation.as_strategy(generation_mode=mode))
             except schemathesis.errors.InvalidSchema:
@@ -293,7 +302,7 @@ GOOD = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-02T00:00:00Z", "month
 
 def _odd_requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Each place of the API that takes a day or a moment, with an odd one there and nothing else odd."""
-    for path, method, operation in OPERATIONS:
+    for path, method, operation in operations():
         parameters = operation.get("parameters", ())
         needed = {one["name"]: GOOD.get(one["name"], "x") for one in parameters if one["required"]}
         for parameter in parameters:
@@ -312,7 +321,7 @@ def _odd_requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def _body_of(operation: dict[str, Any]) -> dict[str, Any]:
     content = operation.get("requestBody", {}).get("content", {})
     reference: str = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-    found: dict[str, Any] = DOCUMENT["components"]["schemas"].get(reference.rpartition("/")[2], {})
+    found: dict[str, Any] = document()["components"]["schemas"].get(reference.rpartition("/")[2], {})
     return found
 
 
