@@ -143,13 +143,7 @@ class SATNotifyOperator(DatabaseOperator):
             reaches_people=reaches_people,
         )
         whom = "Told people" if reaches_people else "No notifier is set, so this log alone tells"
-        self.log.info("%s of %s alerts by %s messages.", whom, report.told, report.messages)
-        if report.trouble:
-            trouble = "; ".join(report.trouble[:5])
-            raise AirflowFailException(
-                f"{report.not_told} alerts were not told and will be tried again: {trouble}"
-            )
-        return {"told": report.told, "messages": report.messages}
+        return _told(self, report, whom)
 
 
 class SATTellUsersOperator(DatabaseOperator):
@@ -181,7 +175,7 @@ class SATTellUsersOperator(DatabaseOperator):
             report = send_digests(book, clock, send, waiting)
         else:
             report = tell_users(book, clock, send)
-        return _told(self, report)
+        return _told(self, report, "Told users")
 
 
 def _sender(context: Context) -> SendTo:
@@ -201,8 +195,8 @@ def _sender(context: Context) -> SendTo:
     return send
 
 
-def _told(task: DatabaseOperator, report: TellingReport) -> dict[str, int]:
-    task.log.info("Told users of %s alerts by %s messages.", report.told, report.messages)
+def _told(task: DatabaseOperator, report: TellingReport, whom: str) -> dict[str, int]:
+    task.log.info("%s of %s alerts by %s messages.", whom, report.told, report.messages)
     if report.trouble:
         trouble = "; ".join(report.trouble[:5])
         told = f"{report.not_told} alerts were not told and will be tried again: {trouble}"

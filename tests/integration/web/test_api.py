@@ -97,6 +97,14 @@ async def test_the_description_is_for_users(host: FakeHost, client: httpx.AsyncC
     assert (stranger.status_code, stranger.json()["type"]) == (401, "not_authenticated")
 
 
+def test_no_document_has_goods_or_secrets() -> None:
+    """A member that a use case's row gets for another reason is not published with it."""
+    schemas = document()["components"]["schemas"].values()
+    named = {name for schema in schemas for name in schema.get("properties", {})}
+    kept_back = ("voucher", "serial_number", "secret", "private_key", "password", "token")
+    assert [name for name in named if any(part in name for part in kept_back)] == ["vouchers"], "a count"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "more", "status", "kind"),
     [
