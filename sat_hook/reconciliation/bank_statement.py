@@ -7,13 +7,14 @@ repaired: an amount with a fraction, or a date that is none, sets its line aside
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import mt940
@@ -60,6 +61,16 @@ _CURRENCY = re.compile(r"(?i)^(?:rp\.?|idr)\s*|\s*idr$")
 _NO_REFERENCE = frozenset(("", "NONREF", "NOREF", "-"))
 
 
+_MARKS: Mapping[str, int] = {"C": 1, "D": -1, "RC": -1, "RD": 1}
+"""The sign of an MT940 movement by its mark."""
+_MOVEMENT = re.compile(r"(?ms)^:61:.*?(?=^:(?!86:)\d{2}[A-Z]?:|\Z)")
+_ALONE = ":20:X\n:25:X\n:28C:1\n:60F:C260101IDR0,00\n"
+"""What stands before a movement that is read alone."""
+
+# The library writes lines that it cannot read to its log.
+logging.getLogger("mt940").setLevel(logging.CRITICAL)
+
+
 @dataclass(frozen=True, slots=True)
 class StatementLine:
     """A movement of a bank account.
@@ -80,6 +91,7 @@ class StatementLine:
 
 _FOREIGN = _("found the currency %(given)s; expected IDR")
 _INCOMPLETE = _("found no day or no whole amount")
+_NO_MOVEMENT = _("found a movement that is none of MT940's")
 _NO_DATE = _("found no date that can be read")
 _NO_AMOUNT = _("found no whole amount")
 
@@ -147,20 +159,26 @@ def _text_of(content: bytes, name: str) -> str:
 
 def _mt940(text: str, name: str) -> Statement:
     lines: list[StatementLine] = []
-    troubles: list[LineTrouble] = []
+    if sum(1 for _ in _movements(text)) > MAXIMUM_LINES:
+        raise StatementRefusedError(f"{name}: found more than {MAXIMUM_LINES:,} movements; expected no more")
+    readable, troubles = _readable(text)
     try:
-        # A message of the network around the statement is no part of it.
-        parsed = mt940.parse(re.sub(r"(?m)^(?:\{.*|-\}?)$", "", text))
+        parsed = mt940.parse(readable)
     except Exception as error:
         # The library has no error of its own. Its text may quote the file.
         raise StatementRefusedError(
             f"{name}: found an MT940 file that cannot be read ({type(error).__name__}); expected one as "
             "the bank writes it"
         ) from None
-    for number, item in enumerate(parsed, 1):
+    wrong = {trouble.number for trouble in troubles}
+    numbers = (number for number in count(1) if number not in wrong)
+    for number, item in zip(numbers, parsed, strict=False):
         found: dict[str, Any] = item.data
         amount, day = found.get("amount"), found.get("date")
         rupiah = None if amount is None else _whole(amount.amount)
+        if rupiah is not None and str(found.get("status")).upper() in _MARKS:
+            # The library gives the sign of D alone; RC takes a credit back.
+            rupiah = abs(rupiah) * _MARKS[str(found["status"]).upper()]
         if amount is not None and (amount.currency or "IDR") != "IDR":
             troubles.append(LineTrouble(number, _FOREIGN, str(amount.currency)))
         elif rupiah is None or day is None:
@@ -174,6 +192,34 @@ def _mt940(text: str, name: str) -> Statement:
             details = str(found.get("transaction_details") or "")
             lines.append(_line(number, day, None, rupiah, reference, details))
     return Statement("MT940", _with_references(lines), tuple(troubles))
+
+
+def _movements(text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """The movements of an MT940 file by their place: each with what the bank says about it."""
+    return enumerate(_MOVEMENT.finditer(text), 1)
+
+
+def _readable(text: str) -> tuple[str, list[LineTrouble]]:
+    """The file without the movements that cannot be read, which are looked for only when there is one."""
+    # A message of the network around the statement is no part of it.
+    bare = re.sub(r"(?m)^(?:\{.*|-\}?)$", "", text.replace("\r\n", "\n"))
+    if _is_readable(bare):
+        return bare, []
+    movements = list(_movements(bare))
+    wrong = [(number, found) for number, found in movements if not _is_readable(_ALONE + found[0])]
+    if len(wrong) == len(movements):
+        return bare, []  # the file is none of MT940's at all
+    for _number, found in reversed(wrong):
+        bare = bare[: found.start()] + bare[found.end() :]
+    return bare, [LineTrouble(number, _NO_MOVEMENT) for number, _found in wrong]
+
+
+def _is_readable(text: str) -> bool:
+    try:
+        mt940.parse(text)
+    except Exception:  # the library has no error of its own
+        return False
+    return True
 
 
 def _csv(text: str, name: str) -> Statement:

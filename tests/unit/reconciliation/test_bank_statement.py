@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_hook.reconciliation.bank_statement import MAXIMUM_STATEMENT_BYTES, Statement, read_statement
+from sat_hook.reconciliation.bank_statement import (
+    MAXIMUM_LINES,
+    MAXIMUM_STATEMENT_BYTES,
+    Statement,
+    read_statement,
+)
 from sat_hook.reconciliation.errors import StatementRefusedError
 from tests.fuzzing import examples
 
@@ -79,6 +84,39 @@ MT940 = """\
 :62F:C261123IDR5749999,50
 -}
 """
+
+
+def of_movements(*lines: str) -> str:
+    """An MT940 file with these movements."""
+    body = "".join(f":61:{line}\n:86:details of {line[-2:]}\n" for line in lines)
+    return f":20:X\n:25:123\n:28C:1/1\n:60F:C261129IDR1000000,00\n{body}:62F:C261130IDR1000000,00\n"
+
+
+def test_a_reversal_has_the_sign_of_the_money() -> None:
+    """RC takes a credit back, so the money left the account; RD gives a debit back."""
+    marks = ("C", "D", "RC", "RD")
+    found = read(of_movements(*(f"2611301130{mark}250000,NTRFREF{mark}" for mark in marks)), "a.sta")
+    assert [line.rupiah for line in found.lines] == [250_000, -250_000, -250_000, 250_000]
+
+
+@pytest.mark.parametrize("bad", ["garbage", "2602300230C1,NTRFX", "2611301130EC1,NTRFX", "2611301130CX,NTRF"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_movement_that_cannot_be_read_costs_only_itself(
+    bad: str, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A day that does not exist, a mark that is none: the others are read, and no log quotes the file."""
+    text = of_movements("2611301130C1,NTRFA1", bad, "2611301130C2,NTRFA2").replace("\n", end)
+    found = read(text, "a.sta")
+    others = [(line.number, line.rupiah, line.reference) for line in found.lines]
+    assert others == [(1, 1, "A1"), (3, 2, "A2")]
+    assert [trouble.number for trouble in found.troubles] == [2]
+    assert bad not in caplog.text
+
+
+def test_too_many_movements_are_refused() -> None:
+    """Before they are read."""
+    with pytest.raises(StatementRefusedError, match="movements"):
+        read(of_movements(*["2611301130C1,NTRFA1"] * (MAXIMUM_LINES + 1)), "a.sta")
 
 
 def test_mt940_is_read_by_its_library() -> None:
