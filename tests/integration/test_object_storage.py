@@ -23,6 +23,7 @@ from stack.postgres import free_port
 from tests.pipeline import Line
 
 moto_server = pytest.importorskip("moto.server", reason="moto, of requirements-dev.txt, is not installed")
+boto3 = pytest.importorskip("boto3", reason="boto3, of requirements-dev.txt, is not installed")
 pytest.importorskip("s3fs", reason="s3fs, of requirements-dev.txt, is not installed")
 _buckets = count()
 
@@ -92,6 +93,19 @@ def test_a_file_that_is_gone_is_told_from_a_place_that_is_gone(place: str, spool
     with pytest.raises(SpoolError) as caught:
         nowhere.open(nowhere.uri_of("batches/B1/a.csv"))
     assert not isinstance(caught.value, SpoolFileGoneError)
+
+
+def test_what_another_machine_wrote_is_there_at_once(bucket: str) -> None:
+    """Also where a question before found nothing: no answer of the store is kept."""
+    spool = ObjectStorageSpool(f"s3://{bucket}")
+    uri = spool.uri_of("a.csv")
+    with pytest.raises(SpoolFileGoneError):
+        spool.open(uri)
+    elsewhere = boto3.client("s3")
+    elsewhere.put_object(Bucket=bucket, Key="a.csv", Body=b"there")
+    assert read(spool, uri) == b"there"
+    elsewhere.put_object(Bucket=bucket, Key="a.csv", Body=b"there again")
+    assert read(spool, uri) == b"there again"
 
 
 def test_names_stay_in_the_spool(spool: NamedSpool, place: str) -> None:
