@@ -26,6 +26,8 @@ from sat_hook.operators.parameters import GUARD_FIELDS, TIERS
 from sat_hook.sensors.batch import SATBatchSensor
 
 APPROVALS = {name: f"{{{{ params.{name} }}}}" for name in TIERS}
+# A batch that waits for an approval, a top-up or SAT holds no slot of a worker, so it may keep its run.
+MOST_BATCHES = 10_000
 BATCH_RESULTS = Asset("sat://batch_results", group="sat")
 
 with DAG(
@@ -33,7 +35,7 @@ with DAG(
     description="Pay a batch of orders through SAT and report how each one ended",
     schedule=None,
     catchup=False,
-    max_active_runs=8,
+    max_active_runs=MOST_BATCHES,
     # Airflow's materialize button would start a run without the right to submit.
     allowed_run_types=["manual", "scheduled", "operator_triggered", "asset_triggered"],
     tags=["sat", "orders", "money"],
