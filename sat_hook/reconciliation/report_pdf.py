@@ -284,9 +284,10 @@ def _write_signatures(paper: _Paper, versions: Sequence[Version], wording: Wordi
         paper.add_page()
     paper.ln(8)
     _line(paper, wording.text(_("Signatures of the day")), 12, bold=True)
+    dated = wording.text(_("Date"))
     for name, kind in ((_("Prepared by"), DayPrepared), (_("Approved by"), DayCertified)):
         found = signed.get(kind)
-        said = "_" * 40
+        said = f"{'_' * 40}   {dated}: {'_' * 14}"
         if found is not None:
             said = f"{person_of(found.actor)}, {wording.time(found.at)}"
         paper.ln(4)
