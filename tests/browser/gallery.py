@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.browser.chromium import browser, chromium_path
 from tests.browser.office import USERS, open_office
-from tests.browser.reading import EVERY_VARIANT, UnreadableError, name_of, read_everywhere
+from tests.browser.reading import UnreadableError, name_of, read_everywhere
 
 FOLDER = Path("build/gallery")
 
@@ -38,7 +38,6 @@ def main() -> int:
                     office.address(path.format_map(office.batches)),
                     folder=options.folder,
                     name=name,
-                    variants=EVERY_VARIANT,
                 )
             except UnreadableError as error:
                 failed = 1

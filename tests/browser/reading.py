@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 from zlib import crc32
 
 from tests.browser.chromium import Page
-from tests.fuzzing import is_fuzzing
 
 AXE = Path(__file__).with_name("axe.min.js")
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 """axe-core 4.14.1 as its npm package has it."""
 PICTURES_VARIABLE = "SAT_TEST_PICTURES"
+COLOURS = "color-contrast"
+"""The rule of axe that depends on the theme."""
 SERIOUS = ("serious", "critical")
 DESK, PHONE = 1280, 390
 MAXIMUM_TAB_STOPS, TABS_AT_ONCE = 400, 10
@@ -82,7 +83,7 @@ _UNREACHED = """[...document.querySelectorAll(
   return box.width > 0 && box.height > 0 && !e.disabled && e.type !== 'hidden' && e.type !== 'radio'
     && e.checkVisibility({visibilityProperty: true}) && !e.closest('[inert]') && !window.__stops.has(e);
 }).map(window.__named)"""
-_AXE = """(() => axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => ({
+_AXE = """(() => axe.run(document, {%sresultTypes: ['violations']}).then(r => r.violations.map(v => ({
   id: v.id, impact: v.impact, help: v.help,
   nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + ' - ' +
     [...n.any, ...n.all, ...n.none].map(c => c.message).join('; ').slice(0, 160))})))) ()"""
@@ -108,22 +109,19 @@ class Variant(NamedTuple):
         return f"{self.language}-{self.theme}-{self.width}"
 
 
-EVERY_VARIANT = tuple(
-    # The theme comes once from Airflow and once from the system, in turns.
-    Variant(language, theme, width, chosen=width == DESK)
-    for language, theme, width in itertools.product(("id", "en"), ("light", "dark"), (DESK, PHONE))
-)
-
-
 def variants_of(name: str) -> tuple[Variant, ...]:
-    """Two variants in which everything differs: Indonesian, whose texts are longer, on a phone, and English.
+    """Every variant, in an order that loads the page once for each language.
 
-    The name of the page decides which of them is dark. Under the hypothesis profile ``fuzz``, every variant.
+    The name of the page decides with which theme a language begins: on a phone in Indonesian, whose texts are
+    longer, and on a desk in the other theme in English.
     """
-    if is_fuzzing():
-        return EVERY_VARIANT
     themes = ("light", "dark") if crc32(name.encode()) % 2 else ("dark", "light")
-    return (Variant("id", themes[0], PHONE, chosen=False), Variant("en", themes[1], DESK))
+    first = ((themes, (PHONE, DESK)), (themes[::-1], (DESK, PHONE)))
+    return tuple(
+        Variant(language, theme, width, chosen=width == DESK)
+        for language, ((one, other), (here, there)) in zip(("id", "en"), first, strict=True)
+        for theme, width in ((one, here), (one, there), (other, there), (other, here))
+    )
 
 
 def read_everywhere(
@@ -137,59 +135,131 @@ def read_everywhere(
 ) -> None:
     """Read a page in each of the variants, by default those of :func:`variants_of`.
 
+    The page is loaded once for each language; theme and width change while it is open, as a person changes
+    them. All rules of axe look at the page when it was loaded, the one for colours also in the other theme.
+
     :param folder: for pictures ``name-language-theme-width.png``; by default that of SAT_TEST_PICTURES, and
         none without it.
     :param name: of the pictures; by default made of the address.
     :param status: the HTTP status that the page is expected to have.
     :raises UnreadableError: with everything that is wrong.
     """
-    folder = folder or os.environ.get(PICTURES_VARIABLE)
     name = name or name_of(url)
     found: dict[str, list[str]] = {}
-    for variant in variants or variants_of(name):
-        open_as(page, url, variant)
+    themes: set[str] = set()
+    for _, group in itertools.groupby(variants or variants_of(name), lambda variant: variant.language):
+        looks = list(group)
+        open_as(page, url, looks[0])
+        _look(page, looks, found, themes, url, folder=folder, name=name, status=status)
+    _raise(url, found)
+
+
+def read_answer(page: Page, name: str) -> None:
+    """Read the page that is open, which is the answer to a form, as :func:`read_everywhere` does.
+
+    Each language is loaded by sending the form once more, so the form must only look. The page is in English
+    and on a desk afterwards.
+
+    :raises UnreadableError: with everything that is wrong.
+    """
+    found: dict[str, list[str]] = {}
+    themes: set[str] = set()
+    url = str(page.evaluate("location.href"))
+    for language in ("id", "en"):
+        page.set_cookie(url, "sat_language", language)
+        page.events()
+        page.command("Page.reload")
+        page.wait_for(
+            f"document.readyState === 'complete' && document.documentElement.lang === '{language}'", name
+        )
+        looks = [variant for variant in variants_of(name) if variant.language == language]
+        look_as(page, looks[0])
+        _look(page, looks, found, themes, url, name=name)
+    page.resize(DESK)
+    _raise(name, found)
+
+
+def _look(
+    page: Page,
+    looks: Sequence[Variant],
+    found: dict[str, list[str]],
+    themes: set[str],
+    url: str,
+    *,
+    folder: str | Path | None = None,
+    name: str,
+    status: int = 200,
+) -> None:
+    """Look at the page that is open in each theme and width, beginning with those it has."""
+    folder = folder or os.environ.get(PICTURES_VARIABLE)
+    for variant in looks:
+        is_first, is_new_theme = variant is looks[0], variant.theme not in themes
+        if not is_first:
+            look_as(page, variant)
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             page.photograph(Path(folder) / f"{name}-{variant}.png", whole=True)
-        for finding in findings(page, url, variant, status):
+        for finding in itertools.chain(
+            _of_its_text(page, variant) if is_first else (),
+            _of_its_looks(page, variant),
+            _not_accessible(page, None if is_first else COLOURS) if is_first or is_new_theme else (),
+            # Where Tab goes depends on neither theme nor language.
+            _not_by_keyboard(page) if is_new_theme and variant.theme == "light" else (),
+            _not_quiet(page, url, status),
+        ):
             found.setdefault(finding, []).append(str(variant))
+        themes.add(variant.theme)
+
+
+def _raise(of: str, found: Mapping[str, Sequence[str]]) -> None:
     if found:
         lines = (f"{finding}\n    in {', '.join(where)}" for finding, where in found.items())
-        raise UnreadableError(f"{url} is not readable everywhere:\n  " + "\n  ".join(lines))
+        raise UnreadableError(f"{of} is not readable everywhere:\n  " + "\n  ".join(lines))
 
 
 def open_as(page: Page, url: str, variant: Variant) -> None:
     """Open a page as a person with this language, theme and window sees it."""
-    page.resize(variant.width)
-    other = "dark" if variant.theme == "light" else "light"
-    page.prefer(other if variant.chosen else variant.theme)
     page.set_cookie(url, "sat_language", variant.language)
-    _choose_theme(page, url, variant.theme if variant.chosen else None)
+    origin = urlsplit(url)._replace(path="/favicon.ico", query="", fragment="").geturl()
+    if not str(page.evaluate("location.href")).startswith(origin.removesuffix("favicon.ico")):
+        page.open(origin)
+    look_as(page, variant)
     page.follow("Log", "Runtime", "Network")
     page.events()
     page.open(url)
 
 
-def findings(page: Page, url: str, variant: Variant, status: int = 200) -> Iterator[str]:
-    """Everything that is wrong with the page that is open."""
+def look_as(page: Page, variant: Variant) -> None:
+    """Give the page that is open a width and a theme. Airflow keeps the person's theme in the storage of its
+    origin, and the event says that another page of it changed that.
+    """
+    page.resize(variant.width)
+    other = "dark" if variant.theme == "light" else "light"
+    page.prefer(other if variant.chosen else variant.theme)
+    chosen = f"setItem('theme', '{variant.theme}')" if variant.chosen else "removeItem('theme')"
+    page.evaluate(f"localStorage.{chosen}, dispatchEvent(new Event('storage')), undefined")
+
+
+def _of_its_text(page: Page, variant: Variant) -> Iterator[str]:
+    """What is wrong with a page whatever its theme and its width."""
     language = page.evaluate("document.documentElement.lang")
     if language != variant.language:
         yield f"html lang: found {language!r}; expected {variant.language!r}"
     if not page.evaluate("document.title.trim() && document.querySelectorAll('h1').length === 1"):
         yield "a title and exactly one h1 are expected"
+    for heading in page.evaluate(_HEADINGS):
+        if re.match(r"[A-Z2-7]{20}|[0-9a-f]{20}", heading):
+            yield f"a heading begins with an internal id: {heading!r}"
+
+
+def _of_its_looks(page: Page, variant: Variant) -> Iterator[str]:
+    """What is wrong with a page in a theme and a width."""
     if not page.evaluate(_is_theme(variant.theme)):
         yield f"the page is not {variant.theme}"
     if wide := page.evaluate(_TOO_WIDE):
         yield f"the page is too wide: {wide}"
     for text in page.evaluate(_CUT):
         yield f"cut text: {text!r}"
-    for heading in page.evaluate(_HEADINGS):
-        if re.match(r"[A-Z2-7]{20}|[0-9a-f]{20}", heading):
-            yield f"a heading begins with an internal id: {heading!r}"
-    yield from _not_accessible(page)
-    if variant.theme == "light":  # where Tab goes does not depend on the theme
-        yield from _not_by_keyboard(page)
-    yield from _not_quiet(page, url, status)
 
 
 def name_of(url: str) -> str:
@@ -197,15 +267,6 @@ def name_of(url: str) -> str:
     parts = urlsplit(url)
     path = f"{parts.path.partition('/console/')[2]}-{parts.query}"
     return re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")[:60] or "home"
-
-
-def _choose_theme(page: Page, url: str, theme: str | None) -> None:
-    """Airflow keeps the person's theme in the storage of its origin."""
-    origin = urlsplit(url)._replace(path="/favicon.ico", query="", fragment="").geturl()
-    if not str(page.evaluate("location.href")).startswith(origin.removesuffix("favicon.ico")):
-        page.open(origin)
-    act = "localStorage.removeItem('theme')" if theme is None else f"localStorage.setItem('theme', '{theme}')"
-    page.evaluate(act)
 
 
 def _is_theme(theme: str) -> str:
@@ -217,9 +278,10 @@ def _is_theme(theme: str) -> str:
     )
 
 
-def _not_accessible(page: Page) -> Iterator[str]:
-    page.evaluate(_axe_source())
-    for violation in page.evaluate(_AXE):
+def _not_accessible(page: Page, rule: str | None) -> Iterator[str]:
+    """What axe finds serious: by all of its rules, or by one."""
+    page.evaluate(f"window.axe || ({_axe_source()}), undefined")
+    for violation in page.evaluate(_AXE % ("" if rule is None else f"runOnly: ['{rule}'], ")):
         if violation["impact"] in SERIOUS:
             yield f"axe {violation['id']} ({violation['impact']}): {violation['help']}: " + " | ".join(
                 violation["nodes"]
@@ -272,4 +334,4 @@ def _is_of_no_page(url: str) -> bool:
 
 @cache
 def _axe_source() -> str:
-    return f"{AXE.read_text('utf-8')}; undefined"
+    return f"(() => {{ {AXE.read_text('utf-8')} }})()"

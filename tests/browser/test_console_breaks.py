@@ -8,7 +8,7 @@ from sat_hook.domain.breaks import BreakState
 from tests.browser.books import BRANCH, OfficeBooks, close_a_day
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
-from tests.browser.reading import read_everywhere
+from tests.browser.reading import read_answer, read_everywhere
 
 pytestmark = needs_chromium
 
@@ -68,6 +68,7 @@ def test_finance_works_on_breaks(office: Office, page: Page, books: OfficeBooks)
     page.click("input[data-all]")
     page.click("button[data-needs-rows]")
     page.wait_for_text("Explain: 2 breaks")
+    read_answer(page, "breaks-preview")
     page.write("[name=reason]", "The file of the day was cut")
     page.click("button.primary")
     page.wait_for_text("No break is like this.")

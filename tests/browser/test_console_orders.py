@@ -8,7 +8,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.store.event_store import OrderSlice, each_order
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
-from tests.browser.reading import read_everywhere
+from tests.browser.reading import read_answer, read_everywhere
 
 pytestmark = needs_chromium
 
@@ -100,6 +100,7 @@ def test_selected_orders_are_decided_together(office: Office, page: Page) -> Non
     page.wait_for(f"document.querySelector('[data-count]').textContent === '{len(held)}'", "count")
     page.click("button[data-needs-rows]")
     page.wait_for_text(f"Release: {len(held)} order")
+    read_answer(page, "decision-preview")
     page.write("[name=reason]", "Agreed with the field team")
     page.click("button.primary")
     page.wait_for_text(f"Done: {len(held)} order")

@@ -9,7 +9,7 @@ import pytest
 from tests.browser.books import BRANCH, OfficeBooks, close_a_day
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
-from tests.browser.reading import read_everywhere
+from tests.browser.reading import read_answer, read_everywhere
 from tests.integration.reconciliation.test_top_ups import rises
 from tests.unit.reconciliation.test_bank_statement import MT940
 
@@ -72,9 +72,10 @@ def test_a_statement_is_read_and_its_lines_recorded(
     page.wait_for_text("SETORAN DEPOSIT SAT")
     page.wait_for_text("Lines that cannot be read")
     page.wait_for("document.querySelector('[data-count]').textContent === '1'", "count")
+    read_answer(page, "statement")
     page.write("[name=reason]", "Read from the statement")
     page.click("button.primary")
-    page.wait_for_text("1 top-up recorded")
+    page.wait_for_text("1 top-up")
     assert references(books)["BCA-17"] == 50_000_000
 
 

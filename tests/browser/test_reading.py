@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Page, needs_chromium
-from tests.browser.reading import DESK, PHONE, UnreadableError, Variant, read_everywhere
+from tests.browser.reading import DESK, PHONE, UnreadableError, Variant, read_everywhere, variants_of
 
 pytestmark = needs_chromium
 
@@ -100,6 +100,14 @@ def test_other_language_and_theme_are_found(page: Page, site: str) -> None:
     with pytest.raises(UnreadableError, match="expected 'id'") as refused:
         read_everywhere(page, f"{site}/good.html", variants=(Variant("id", "dark", DESK),))
     assert "the page is not dark" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["batches", "orders", "home"])
+def test_every_page_is_read_in_every_variant(name: str) -> None:
+    """Both languages, themes and widths; the page is loaded once for each language."""
+    looks = variants_of(name)
+    assert len({variant[:3] for variant in looks}) == len(looks) == 8
+    assert [variant.language for variant in looks] == ["id"] * 4 + ["en"] * 4
 
 
 def test_click_waits_for_the_page_that_it_asks_for(page: Page, site: str) -> None:
