@@ -276,6 +276,8 @@ class Page:
     def _clip(self, whole: bool) -> dict[str, Any]:
         if not whole:
             return {}
+        # A picture of the whole page has no room for a scroll bar.
+        self.command("Emulation.setScrollbarsHidden", hidden=True)
         size = self.command("Page.getLayoutMetrics")["cssContentSize"]
         return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 

@@ -75,13 +75,15 @@ _UNSEEN = """(() => {
   return [...window.__stops].filter(([e, [isThere, focused]]) => !isThere || window.__looks(e) === focused)
     .map(([e]) => window.__named(e));
 })()"""
-# Controls that Tab must reach: all that are visible and enabled; a group of radio buttons is one stop.
+# Controls that Tab must reach: all that are visible and enabled; a group of radio buttons is one stop. They
+# are compared by name: a live page replaces its parts meanwhile.
 _UNREACHED = """[...document.querySelectorAll(
   'a[href], button, input, select, textarea, summary'
 )].filter(e => {
   const box = e.getBoundingClientRect();
   return box.width > 0 && box.height > 0 && !e.disabled && e.type !== 'hidden' && e.type !== 'radio'
-    && e.checkVisibility({visibilityProperty: true}) && !e.closest('[inert]') && !window.__stops.has(e);
+    && e.checkVisibility({visibilityProperty: true}) && !e.closest('[inert]')
+    && ![...window.__stops.keys()].some(stop => window.__named(stop) === window.__named(e));
 }).map(window.__named)"""
 _AXE = """(() => axe.run(document, {%sresultTypes: ['violations']}).then(r => r.violations.map(v => ({
   id: v.id, impact: v.impact, help: v.help,
