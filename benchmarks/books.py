@@ -33,7 +33,6 @@ from benchmarks.measuring import PASSWORDS
 from benchmarks.processes import CHECKOUT
 from benchmarks.reconciliation import BY_BENCH, DAY, FixedClock, prepare_books
 from sat_hook.application.nightly_close import NightlyClose
-from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
@@ -150,10 +149,8 @@ def _measure(folder: Path, orders: int, breaks: int, times: int) -> dict[str, An
 def _close(dsn: str, folder: Path) -> None:
     """Close the day and write its report, as the nightly run does."""
     with closing(Database(dsn, "bench-close")) as database:
-        keeper = BookKeeper(PostgresEventStore(database), FixedClock())
-        # The results are where the console's host has them.
-        night = NightlyClose(keeper, ACCOUNT, LocalSpool(folder / "spool"), list, BY_BENCH)
-        night.close(DAY.day, 0)
+        store, results = PostgresEventStore(database), LocalSpool(folder / "spool")
+        NightlyClose(store, FixedClock(), ACCOUNT, results, list, BY_BENCH).close(DAY.day, 0)
 
 
 def _asked(session: requests.Session, url: str, times: int) -> dict[str, Any]:
