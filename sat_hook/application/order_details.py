@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.domain.masking import MASK, masked_data, masked_number, masked_person
+from sat_hook.domain.masking import MASK, masked_members, masked_number, masked_person
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.prices import PricePeriod
 from sat_hook.store.alerts import ToldAlert
@@ -134,7 +133,7 @@ def history_of(events: Iterable[RecordedEvent]) -> tuple[HistoryEntry, ...]:
 def parameters_of(recorded: RecordedEvent) -> dict[str, Any]:
     """The members of an event, without customers' data; empty when its text cannot be read."""
     try:
-        members = json.loads(masked_data(recorded.data)[0])
+        members = masked_members(recorded.data)
     except ValueError:
         return {}
     return members if isinstance(members, dict) else {}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sat_hook.domain.event import registered_events
-from sat_hook.domain.masking import PERSONAL, masked_data
+from sat_hook.domain.masking import MASK, PERSONAL, masked_data, masked_members
 from tests.orders import received
 
 
@@ -65,6 +65,8 @@ def test_numbers_in_words_and_at_any_depth_are_hidden(data: str, gone: str) -> N
     text, is_masked = masked_data(data)
     assert is_masked
     assert gone not in text
+    if text != MASK:
+        assert masked_members(data) == json.loads(text)
 
 
 def test_members_of_events_that_sound_personal_are_masked() -> None:
