@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-ROLES = {"ops": "user", "carl": "user", "viewer": "viewer", "keeper": "op"}
+ROLES = {"ops": "user", "carl": "user", "viewer": "viewer", "keeper": "op", "teller": "op"}
 PASSWORDS = {user: f"{user}-secret" for user in ROLES}
 
 

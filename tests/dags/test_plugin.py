@@ -120,7 +120,7 @@ def airflow(
     given = {
         "submit": {"users": ["ops"]},
         "approve": {"users": ["carl"]},
-        "decide": {"users": ["ops"]},
+        "decide": {"users": ["ops", "teller"]},
         "account_rules.propose": {"users": ["ops"]},
         "account_rules.confirm": {"users": ["ops", "carl"]},
     }
@@ -424,7 +424,13 @@ async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
         assert airflow.request("GET", f"/api/v2{found.url}".replace("/runs/", "/dagRuns/")).json()[
             "note"
         ] == ("pulsa.csv")
+        told = {"key": "outcome", "value": ["pulsa.csv", "pulsa.csv: 2 paid (Rp 52,000), 1 not paid"]}
+        place = f"/api/v2/dags/{BATCH_DAG}/dagRuns/planned"
+        posted = airflow.request("POST", f"{place}/taskInstances/results/xcomEntries", "teller", json=told)
+        assert posted.status_code == 201, posted.text
         runs.cancel(BATCH_DAG, "planned")
+        ended = airflow.request("GET", place).json()
+        assert ended["note"] == "pulsa.csv: 2 paid (Rp 52,000), 1 not paid"
         cancelled = runs.find(BATCH_DAG, "planned")
         assert cancelled is not None
         assert cancelled.state is RunState.FAILED
