@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,8 +108,10 @@ def start_run(
 ) -> bool:
     """Start a run; False when a run with this id exists.
 
-    :raises StartRefusedError: Airflow does not accept the parameters.
+    :raises StartRefusedError: Airflow does not accept the parameters, or its database cannot keep them.
     """
+    if "\\u0000" in json.dumps([note, conf]):
+        raise StartRefusedError("parameters: found a NUL character; expected text without one")
     try:
         return runs.start(dag_id, run_id, conf, note=note, at=at)
     except RunsError as error:

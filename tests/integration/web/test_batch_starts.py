@@ -173,6 +173,8 @@ async def test_a_program_starts_a_batch_once_with_its_parameters(starts: BatchSt
         await refused(409, "did you mean order_limit_rupiah?", parameters={"order_limit": 5})
         await refused(409, "found 'batch_id'", parameters={"batch_id": "B" * 26})
         await refused(409, "found 'other'; expected", account="sat_other")
+        for odd in ({"note": "a\0b"}, {"parameters": {"on_bad_rows": ["\0"]}}):
+            await refused(409, "found a NUL character", **odd)
         assert host.airflow.started == {}
         body = {"account": "sat_default", "parameters": {"order_limit_rupiah": 50_000}, "note": "all good"}
         begun = (await client.post(place, json=body, headers=rosa)).json()
