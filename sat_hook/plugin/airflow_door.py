@@ -51,11 +51,12 @@ LOCKS: Mapping[str, Lock] = {
 }
 """The DAGs whose runs people start by right. Others only repeat what their schedule does."""
 
-_RUNS = re.compile(r"/api/v2/dags/(?P<dag_id>[^/]+)/(?P<what>(dagRuns|clear)\w*(/.*)?)")
+# DOTALL: Airflow takes a run's id that ends with a line break.
+_RUNS = re.compile(r"/api/v2/dags/(?P<dag_id>[^/]+)/(?P<what>(dagRuns|clear)\w*(/.*)?)", re.DOTALL)
 # The entries of these requests may name other DAGs than the path, which has ~ for all of them.
 _SEVERAL = re.compile(r"(dagRuns|clear\w+|dagRuns/[^/]*/taskInstances)/?")
 _START = re.compile(r"dagRuns/?")
-_ANSWER = re.compile(rf"/api/v2/dags/({BATCH_DAG}|~)/dagRuns/(?P<run_id>[^/]*)/.*hitlDetails/?")
+_ANSWER = re.compile(rf"/api/v2/dags/({BATCH_DAG}|~)/dagRuns/(?P<run_id>[^/]*)/.*hitlDetails/?", re.DOTALL)
 _BACKFILL = re.compile(r"/api/v2/backfills/?")
 # The whole path: a run, a task or an XCom may have such a name, too.
 _READ = re.compile(
