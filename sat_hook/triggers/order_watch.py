@@ -104,8 +104,8 @@ class OrderWatch:
         self.application = ApplicationHook(db_conn_id, "sat trigger")
         self.remark = ""
         """What the waits' logs should say: the last trouble, or empty."""
-        self.new: set[str] = set()
-        """Batches whose waits were not looked at yet."""
+        self.new: set[Wait] = set()
+        """Waits whose account was not checked yet. Only then do looks find them."""
         self._waits: dict[str, set[Wait]] = {}
         self._listener: NotificationListener | None = None
         self._task: asyncio.Task[None] | None = None
@@ -116,8 +116,9 @@ class OrderWatch:
         return frozenset(self._waits)
 
     def waits_of(self, batch_ids: Iterable[str]) -> list[Wait]:
-        """The waits for these batches and their orders."""
-        return [wait for batch_id in batch_ids for wait in self._waits.get(batch_id, ())]
+        """The waits for these batches and their orders, without new ones."""
+        found = (wait for batch_id in batch_ids for wait in self._waits.get(batch_id, ()))
+        return [wait for wait in found if wait not in self.new]
 
     def now(self) -> datetime:
         """The database's time."""
@@ -127,7 +128,7 @@ class OrderWatch:
         """A new wait. The first one starts the watch."""
         wait = Wait(self, batch_id, request_id)
         self._waits.setdefault(batch_id, set()).add(wait)
-        self.new.add(batch_id)
+        self.new.add(wait)
         if self._listener is not None:
             self._listener.ring(WAKE)
         if self._task is None:
@@ -139,6 +140,7 @@ class OrderWatch:
         """Remove a wait; the last one ends the watch."""
         waits = self._waits[wait.batch_id]
         waits.discard(wait)
+        self.new.discard(wait)
         if not waits:
             del self._waits[wait.batch_id]
         if not self._waits and self._task is not None:
@@ -146,11 +148,14 @@ class OrderWatch:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    def _all_waits(self) -> list[Wait]:
+        return [wait for waits in self._waits.values() for wait in waits]
+
     def say(self, remark: str) -> None:
         """Put a remark into the logs of the waits, once."""
         if remark != self.remark:
             self.remark = remark
-            for wait in self.waits_of(self._waits):
+            for wait in self._all_waits():
                 wait.wake()
 
     async def _run(self) -> None:
@@ -160,7 +165,7 @@ class OrderWatch:
         except Exception as error:
             # The triggers raise it. A later wait starts the watch again.
             self._task = None
-            for wait in self.waits_of(self._waits):
+            for wait in self._all_waits():
                 wait.fail(error)
 
     async def _connected(self) -> None:
@@ -187,7 +192,7 @@ class OrderWatch:
         :returns: the changed connection to SAT; None when that of the database has changed.
         """
         reread_at = time.monotonic() + REREAD_SECONDS
-        self.new.update(self._waits)
+        self.new.update(self._all_waits())
         rounds = _Rounds(self, ports, sat, partial(listener.ring, WAKE))
         try:
             while True:
@@ -285,8 +290,9 @@ class _Rounds:
     async def _admit(self) -> None:
         """Look at new waits. Those for another account fail, because SAT does not know their orders."""
         joined = frozenset(self._watch.new)
-        accounts = await asyncio.to_thread(self._awaited.accounts_of, sorted(joined))
-        for wait in self._watch.waits_of(joined):
+        batch_ids = frozenset(wait.batch_id for wait in joined)
+        accounts = await asyncio.to_thread(self._awaited.accounts_of, sorted(batch_ids))
+        for wait in joined:
             if wait.batch_id not in accounts:
                 wait.fail(BatchNotFoundError(f"there is no batch {wait.batch_id}"))
                 continue
@@ -294,9 +300,9 @@ class _Rounds:
                 self._ports.require_account(accounts[wait.batch_id], f"batch {wait.batch_id}")
             except WrongAccountError as error:
                 wait.fail(error)
-        await self._look(joined)
         self._watch.new -= joined
-        self._joined |= joined
+        self._joined |= batch_ids
+        await self._look(batch_ids)
 
     def _begin(self) -> None:
         """Begin the next pass: over all batches if one is due, else new ones, else called orders."""

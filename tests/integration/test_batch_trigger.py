@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,10 +16,13 @@ import psycopg2
 import pytest
 from psycopg2.extensions import cursor as Cursor
 
+from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain.order import OrderState
 from sat_hook.protocol.signing import generate_key_pair
-from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
+from sat_hook.store.poll_schedule import AwaitedOrders, PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
+from sat_hook.triggers.order import SATOrderTrigger
+from sat_hook.triggers.order_wait import SATOrderWaitTrigger
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import fired, give_connections
 from tests.integration.calling_back import call_back
@@ -48,7 +52,7 @@ def trigger(batch_id: str, *, seconds: float = 120.0) -> SATBatchTrigger:
 
 
 @asynccontextmanager
-async def waiting(trigger: SATBatchTrigger) -> AsyncIterator[asyncio.Task[dict[str, object]]]:
+async def waiting(trigger: SATOrderWaitTrigger) -> AsyncIterator[asyncio.Task[dict[str, object]]]:
     """The trigger running beside the test."""
     task = asyncio.create_task(fired(trigger))
     try:
@@ -246,6 +250,32 @@ async def test_another_account_or_sat_in_the_connection_is_not_asked(
         )
         assert (await asyncio.wait_for(task, 60))["end"] == ENDED
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
+
+
+async def test_a_wait_that_joins_during_a_look_is_checked_first(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No order of an unknown batch, or of another account's, is found in flight: that is not its end."""
+    batch_id = await asyncio.to_thread(ready, line, 1)
+    line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
+    await asyncio.to_thread(line.execute, batch_id)
+    in_flight, looking, joined = AwaitedOrders.in_flight, threading.Event(), threading.Event()
+
+    def slow(awaited: AwaitedOrders, batch_ids: Sequence[str]) -> dict[str, int]:
+        looking.set()
+        assert joined.wait(30)
+        return in_flight(awaited, batch_ids)
+
+    monkeypatch.setattr(AwaitedOrders, "in_flight", slow)
+    async with waiting(trigger(batch_id)) as task:
+        assert await asyncio.to_thread(looking.wait, 30)
+        unknown = {**trigger("B" + "A" * 25).serialize()[1], "request_id": "S" + "A" * 25}
+        async with waiting(SATOrderTrigger(**unknown)) as stranger:
+            await asyncio.sleep(0)
+            joined.set()
+            with pytest.raises(BatchNotFoundError):
+                await asyncio.wait_for(stranger, 30)
+        assert not task.done()
 
 
 async def test_it_gives_up_at_the_deadline(line: Line) -> None:
