@@ -2,8 +2,7 @@
 
 A listener of Airflow. It runs where a run's state is set: in the scheduler, and in the API server when a
 person sets the state. It reads what the task ``results`` told, from Airflow's own database and in the same
-session, so it waits for nothing else. Airflow catches what it raises, and what it did is undone then: a run
-never fails by its note.
+session, so it waits for nothing else. Airflow catches what it raises: a run never fails by its note.
 """
 
 from __future__ import annotations
@@ -46,12 +45,11 @@ def _tell(dag_run: DagRun) -> None:
     session = object_session(dag_run)
     if session is None:
         return
-    # An error undoes this block alone, and not what the scheduler does in the session.
-    with session.begin_nested():
-        outcome, stopped_in = _outcome(dag_run, session), _stopped_in(dag_run, session)
-        note = note_after(dag_run.note, outcome, stopped_in)
-        if note != (dag_run.note or ""):
-            dag_run.note = note
+    # No savepoint: the scheduler forbids every commit while it looks at runs, also that of a savepoint.
+    outcome, stopped_in = _outcome(dag_run, session), _stopped_in(dag_run, session)
+    note = note_after(dag_run.note, outcome, stopped_in)
+    if note != (dag_run.note or ""):
+        dag_run.note = note
 
 
 def note_after(note: str | None, outcome: Sequence[str], stopped_in: str | None) -> str:
