@@ -23,8 +23,8 @@ from sat_hook.domain.identity import rights_id, user_id_of
 from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
 
 BY_SERVER = Provenance("service:sat plugin", "plugin:rights")
-MAXIMUM_USERS = 10_000
-"""Users whose rights a process remembers; those of an older one are looked up in the log once more."""
+MAXIMUM_SESSIONS = 10_000
+"""Logins whose rights a process remembers; those of an older one are looked up in the log once more."""
 
 
 class SeenRights:
@@ -35,7 +35,7 @@ class SeenRights:
         self._seen: OrderedDict[str, object] = OrderedDict()
 
     def is_known(self, whose: str, rights: object) -> bool:
-        """Whether these are the rights recorded last."""
+        """Whether these are the rights remembered last."""
         with self._guard:
             return self._seen.get(whose) == rights
 
@@ -44,7 +44,7 @@ class SeenRights:
         with self._guard:
             self._seen[whose] = rights
             self._seen.move_to_end(whose)
-            while len(self._seen) > MAXIMUM_USERS:
+            while len(self._seen) > MAXIMUM_SESSIONS:
                 self._seen.popitem(last=False)
 
 
@@ -77,15 +77,19 @@ class RightsWatch(Service):
             self.handler.apply_to(RIGHTS, rights_id(), command, BY_SERVER)
             self.seen.remember("", command)
 
-    def notice_user(self, person: Person, roles: Iterable[str]) -> None:
+    def notice_user(self, person: Person, roles: Iterable[str], session: str) -> None:
         """Record the person's roles and rights, unless they are recorded already.
 
+        A token may keep the role of its login. Two logins of a person with different roles are two events,
+        however often their requests alternate.
+
+        :param session: the digest of the login.
         :raises StoreUnavailableError: the database gave up.
         """
         if not person.name:
             return
         rights = tuple(right.value for right in Right if person.has(right))
         command = SeeUserRights(person.name, tuple(sorted(set(roles))), rights)
-        if not self.seen.is_known(person.name, command):
+        if not self.seen.is_known(session, command):
             self.handler.apply_to(USERS, user_id_of(person.name), command, BY_SERVER)
-            self.seen.remember(person.name, command)
+            self.seen.remember(session, command)

@@ -75,12 +75,13 @@ def current_person(request: Request, host: HostDep) -> Person:
     Rights that are other than those recorded last are recorded first, where the host knows logins.
     """
     user = user_of(request)
-    if not host.session_of(request):
+    session = host.session_of(request)
+    if not session:
         return Person(user.name, host.rights_of(user))
     watch = RightsWatch(host, cast("SeenRights", request.app.state.seen_rights))
     watch.notice_holders()
     person = Person(user.name, host.rights_of(user))
-    watch.notice_user(person, user.roles)
+    watch.notice_user(person, user.roles, session)
     return person
 
 

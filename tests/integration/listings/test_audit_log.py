@@ -335,9 +335,20 @@ def test_a_user_who_comes_with_other_rights_is_an_event(office: Office) -> None:
         (("user",), {Right.SUBMIT, Right.VIEW}),
         (("op",), {Right.VIEW, Right.APPROVE}),
     ):
-        RightsWatch(installation, SeenRights()).notice_user(Person("rosa", frozenset(held)), roles)
+        RightsWatch(installation, SeenRights()).notice_user(Person("rosa", frozenset(held)), roles, "login")
     newest, oldest = (change.event for change in RightsInForce(installation).changes(AUDITOR).items[:2])
     assert isinstance(newest, UserRightsSeen)
     assert isinstance(oldest, UserRightsSeen)
     assert (oldest.roles, oldest.given_rights, oldest.taken_rights) == (("user",), ("view", "submit"), ())
     assert (newest.roles, newest.given_rights, newest.taken_rights) == (("op",), ("approve",), ("submit",))
+
+
+def test_two_logins_with_different_roles_are_two_events(office: Office) -> None:
+    """A token keeps the role of its login: alternating requests of two browsers must not fill the log."""
+    installation = office.lists.installation
+    watch = RightsWatch(installation, SeenRights())
+    for session, role, held in 3 * (("old", "user", Right.SUBMIT), ("new", "op", Right.APPROVE)):
+        watch.notice_user(Person("tono", frozenset({held})), (role,), session)
+    changes = [change.event for change in RightsInForce(installation).changes(AUDITOR).items]
+    seen = [one.roles for one in changes if isinstance(one, UserRightsSeen) and one.user == "tono"]
+    assert seen == [("op",), ("user",)]
