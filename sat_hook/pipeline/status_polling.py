@@ -6,11 +6,14 @@ This module sends only GETs, so it may run in a trigger, twice at once, or after
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+
+from pydantic import ValidationError
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult
 from sat_hook.domain.event_record import Provenance
@@ -26,6 +29,7 @@ from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.pipeline.work_queue import WorkQueue
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
 from sat_hook.store.clock import look_at_clock
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 
@@ -33,6 +37,8 @@ IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
 JITTER = 0.2
 # Orders that are due longest come first; no order is due for longer than this.
 BEFORE_ALL_OTHERS = timedelta(days=3650)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +134,15 @@ class StatusPoller:
             async with turns:
                 asked_at = self._clock.now()
                 outcome = await self._sat.ask_status(claimed.poll.request_id)
-            is_ended = await recorder.put(_Answer(claimed, outcome, asked_at))
-            asked, ended = asked + 1, ended + is_ended
-            if outcome.verdict is StatusVerdict.UNREADABLE:
+            found = await recorder.put(_Answer(claimed, outcome, asked_at))
+            asked, ended = asked + 1, ended + (found is True)
+            if isinstance(found, Exception):
+                unproven[f"not recorded: {type(found).__name__}"] += 1
+            elif outcome.verdict is StatusVerdict.UNREADABLE:
                 unproven[outcome.reason] += 1
 
-        async def record(answers: list[_Answer]) -> list[bool]:
-            return await self._handler.offload(partial(self._record, answers, provenance))
+        async def record(answers: list[_Answer]) -> Sequence[bool | Exception]:
+            return await self._handler.offload(partial(self._record_each, answers, provenance))
 
         limits = self._limits
         turns = asyncio.Semaphore(limits.in_flight)
@@ -166,16 +174,51 @@ class StatusPoller:
         told = self._end_by_callbacks(claimed, lease_until)
         left = [poll for poll in claimed if poll.request_id not in told]
         # Read while other orders are queried. The version shows if an order changes meanwhile.
-        orders = self._handler.store.load_orders([poll.request_id for poll in left])
+        orders = self._readable([poll.request_id for poll in left])
         return [_Claimed(poll, lease_until, orders.get(poll.request_id)) for poll in left], len(told)
+
+    def _readable(self, request_ids: list[str]) -> dict[str, Order]:
+        """The orders, without those whose document cannot be read."""
+        try:
+            return self._handler.store.load_orders(request_ids)
+        except ValidationError:
+            if len(request_ids) <= 1:
+                return {}
+            each = (self._readable([request_id]) for request_id in request_ids)
+            return {key: order for found in each for key, order in found.items()}
 
     def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
         """The orders ended by a trusted callback, if the account's connection trusts callbacks."""
         if self._trusted is None:
             return frozenset()
-        ended = self._trusted.end(self._handler, [poll.request_id for poll in claimed])
+        try:
+            ended = self._trusted.end(self._handler, [poll.request_id for poll in claimed])
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            logger.warning("Callbacks could not end orders, which are queried: %s", type(error).__name__)
+            return frozenset()
         self._schedule.forget(sorted(ended), lease_until)
         return ended
+
+    def _record_each(self, answers: list[_Answer], provenance: Provenance) -> Sequence[bool | Exception]:
+        """Record the answers together, else one by one: an order that cannot be recorded costs only itself.
+
+        :returns: whether the answer ended the order, or why it could not be recorded. Such an order comes due
+            again after its lease.
+        """
+        try:
+            return self._record(answers, provenance)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            if len(answers) > 1:
+                return [found for one in answers for found in self._record_each([one], provenance)]
+            # Its text may quote values.
+            logger.warning(
+                "Order %s: its status could not be recorded: %s", answers[0].request_id, type(error).__name__
+            )
+            return [error]
 
     def _record(self, answers: list[_Answer], provenance: Provenance) -> list[bool]:
         """The orders that these answers ended; the others come due again."""

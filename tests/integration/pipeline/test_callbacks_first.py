@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable
 from datetime import timedelta
 
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.protocol.outcomes import StatusOutcome
@@ -25,9 +26,11 @@ REQUESTED = happened.CheckoutRequested(
 ONE_BY_ONE = PollingLimits(in_flight=1, claim=1, first_delay_seconds=2.0)
 
 
-def due_orders(clock: ManualClock, count: int) -> tuple[MemoryEventStore, MemoryPollSchedule]:
+def due_orders(
+    clock: ManualClock, count: int, store: MemoryEventStore | None = None
+) -> tuple[MemoryEventStore, MemoryPollSchedule]:
     """Orders of one batch that were sent and are to be asked about now."""
-    store = MemoryEventStore(clock)
+    store = store or MemoryEventStore(clock)
     for number in range(1, count + 1):
         change = Change.of_order(stream_of(number).key, None, (received(number), REQUESTED), T0)
         store.append([change], BY_TEST, T0)
@@ -98,3 +101,30 @@ def test_a_callback_does_not_queue_behind_what_is_merely_due() -> None:
     asyncio.run(poller.poll_due(PollScope(batch_id=BATCH), BY_TEST))
     assert len(sat.asked) == 50
     assert last in sat.asked[:4], "one or two more may have been taken already"
+
+
+class FailsForOne(MemoryEventStore):
+    """A store in which one order can neither be read nor changed."""
+
+    bad = ""
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        wanted = list(request_ids)
+        if self.bad in wanted:
+            Order.model_validate_json("{}")
+        return super().load_orders(wanted)
+
+
+def test_an_order_that_cannot_be_recorded_costs_only_itself() -> None:
+    """The waits of an account share one pass: its other orders end, and the report says what failed."""
+    clock = ManualClock()
+    store, schedule = due_orders(clock, 8, FailsForOne(clock))
+    assert isinstance(store, FailsForOne)
+    keys = [stream_of(number).key for number in range(1, 9)]
+    store.bad = keys[3]
+    sat = OnlyAsked(dict.fromkeys(keys, "Success"))
+    limits = PollingLimits(in_flight=8, claim=8, group_wait_seconds=0.05)
+    poller = StatusPoller(CommandHandler(store, clock, in_place), schedule, sat, random.Random(1), limits)
+    report = asyncio.run(poller.poll_due(PollScope(batch_id=BATCH), BY_TEST))
+    assert (report.asked, report.ended) == (8, 7)
+    assert report.unproven == {"not recorded: ValidationError": 1}
