@@ -33,9 +33,9 @@ class CheckpointForkedError(BrokenLogError):
 class CheckpointAheadError(BrokenLogError):
     """The last signed checkpoint covers more than the log holds: the end of the log is missing."""
 
-    def __init__(self, text: CheckpointText, closed: int) -> None:
+    def __init__(self, text: CheckpointText, newest: int) -> None:
         super().__init__(
-            f"checkpoint {text.number}: found a log that ends at position {closed}; expected one up to "
+            f"checkpoint {text.number}: found a log that ends at position {newest}; expected one up to "
             f"{text.last_position}, which was signed (run: sat log verify)"
         )
 

@@ -52,6 +52,10 @@ class CheckpointTable:
         """The highest number; 0 when there is none."""
         return int(run(self._database, self._checkpoints.newest_number))
 
+    def newest_position(self) -> int:
+        """The highest position of the log, settled or not; 0 when the log is empty."""
+        return int(run(self._database, queries("events").newest_position))
+
     def first_number_since(self, moment: datetime) -> int:
         """The first number that claims events recorded since then; after the last one when none does."""
         return int(run(self._database, self._checkpoints.first_number_since, since=moment))

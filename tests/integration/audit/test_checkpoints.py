@@ -26,6 +26,7 @@ from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
 from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage, fill, order_stream
 from tests.integration.audit.keeping import EVENT_COLUMNS, Notary, forge_checkpoints, rewrite_event
@@ -412,6 +413,15 @@ def test_two_makers_at_once_make_one_chain(notary: Notary) -> None:
     notary.make()
     verification, found = notary.verify()
     assert (found.findings, verification.chain.uncovered_events) == ([], 0)
+
+
+def test_an_append_that_locks_late_is_no_missing_end(notary: Notary) -> None:
+    """It read the last position given out before others appended: the horizon lies before the checkpoint."""
+    with closing(psycopg2.connect(notary.database.writer_dsn)) as late, late.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (-1 - 8,))
+        with closing(Database(notary.database.writer_dsn)) as opened:
+            assert PostgresEventStore(opened).horizon() == 8
+        assert notary.make() == []
 
 
 JUNK: dict[str, dict[str, Any]] = {
