@@ -113,12 +113,12 @@ def ask_for_approval(
         finish_withdrawal(handler, batch, provenance)
         return None
     if batch.rejecter is not None:
-        waiting = sum(_orders_in(handler.store, batch_id, state) for state in WAITING_STATES)
-        if waiting:
-            _end_rejected(handler, batch_id, batch.rejecter, _as_answerer(batch.rejecter, provenance))
+        is_waiting = any(_orders_in(handler.store, batch_id, state) for state in WAITING_STATES)
+        # The rejection may be half recorded: its orders have ended, and the batch is not refused yet.
+        is_whole = _end_rejected(handler, batch_id, batch.rejecter, _as_answerer(batch.rejecter, provenance))
+        if is_waiting or is_whole:
             raise ApprovalRejectedError(
-                f"batch {batch_id}: user {batch.rejecter!r} rejected the batch; {waiting} orders were not "
-                "sent"
+                f"batch {batch_id}: user {batch.rejecter!r} rejected the batch; no waiting order is sent"
             )
         return None
     _finish_leaving_out(handler, batch, provenance)
@@ -313,14 +313,19 @@ def _overtaken(
     )
 
 
-def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provenance: Provenance) -> None:
-    """End the waiting orders of a rejected batch. The next run repeats it when it was interrupted."""
+def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provenance: Provenance) -> bool:
+    """End the waiting orders of a rejected batch. The next run repeats it when it was interrupted.
+
+    :returns: whether no order was ever sent, so that the batch is refused as a whole.
+    """
     text = f"user {rejecter!r} rejected the batch"
     waiting = each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))
     handler.apply_to_each(waiting, lambda order: _ending(order, text), provenance)
     left = {count.state for count in handler.store.count_by_state(batch_id)}
-    if left <= {OrderState.REJECTED, OrderState.CANCELLED}:
+    is_whole = left <= {OrderState.REJECTED, OrderState.CANCELLED}
+    if is_whole:
         handler.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
+    return is_whole
 
 
 def _lacking(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> bool:

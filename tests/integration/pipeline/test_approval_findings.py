@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
-from sat_hook.domain.batch import BatchState
-from sat_hook.domain.batch_commands import RejectApproval
+from sat_hook.commands.handler import (
+    CommandHandler,
+    OrderCommandRequest,
+    OrderCommandResult,
+    load_batch,
+)
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import BatchCommand, RefuseBatch, RejectApproval
+from sat_hook.domain.decision import Refusal
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import GuardRules, is_same_business
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Hold, Quote, Release
@@ -120,9 +128,10 @@ def test_a_rejection_beside_an_approval_wins(monkeypatch: pytest.MonkeyPatch) ->
     assert len(desk.events("ApprovalRefused")) == 1
 
 
+@pytest.mark.parametrize("dies_at", [RejectApproval, RefuseBatch])
 @pytest.mark.parametrize("approved_before", [False, True])
-def test_a_rejection_cut_short_is_finished_under_its_rejecter(approved_before: bool) -> None:
-    """Recorded, then the process dies: the next run ends the orders, and asks or approves nothing."""
+def test_a_rejection_cut_short_is_finished_under_its_rejecter(approved_before: bool, dies_at: type) -> None:
+    """The process dies after the rejection, or after its orders: the next run ends all, approves nothing."""
     desk = Desk(*TWINS)
     terms = desk.asked()
     if approved_before:
@@ -132,12 +141,21 @@ def test_a_rejection_cut_short_is_finished_under_its_rejecter(approved_before: b
         """The process dies here."""
 
     class Dying(CommandHandler):
-        def apply(self, *_: object, **__: object) -> dict[str, object]:  # type: ignore[override]
-            raise CutShortError
+        def apply(self, *args: Any, **kwargs: Any) -> dict[str, OrderCommandResult]:
+            if dies_at is RejectApproval:
+                raise CutShortError
+            return super().apply(*args, **kwargs)
+
+        def apply_to_batch(
+            self, batch_id: str, command: BatchCommand, provenance: Provenance
+        ) -> tuple[Batch, Refusal | None]:
+            if isinstance(command, RefuseBatch):
+                raise CutShortError
+            return super().apply_to_batch(batch_id, command, provenance)
 
     with pytest.raises(CutShortError):
         reject(Dying(desk.store, desk.clock), desk.batch_id, terms, CHECKER)
-    with pytest.raises(ApprovalRejectedError, match="'carl' rejected the batch; 3 orders"):
+    with pytest.raises(ApprovalRejectedError, match="'carl' rejected the batch"):
         desk.ask()
     assert {order.reason_code for order in desk.orders} == {"approval_rejected", "cancelled"}
     batch = load_batch(desk.store, desk.batch_id)
