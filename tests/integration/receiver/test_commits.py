@@ -145,6 +145,15 @@ def test_a_notification_names_what_was_called_back(served: Served, database: App
         assert not select.select([listener], [], [], 0.3)[0]
 
 
+def test_notifications_of_long_foreign_ids_are_short_enough(database: ApplicationDatabase) -> None:
+    """PostgreSQL refuses 8,000 bytes, and with them every callback of the group."""
+    ids = [f"{n:04}" + "\N{MONEY BAG}" * 60 for n in range(100)] + [f"{n:064}" for n in range(300)]
+    found = execute(database.owner_dsn, "SELECT p FROM sat.callback_payloads('demo', %s) AS p", (ids,))
+    payloads = [payload for (payload,) in found]
+    assert max(len(payload.encode()) for payload in payloads) < 8000
+    assert sorted(one for payload in payloads for one in payload.split(" ")[1:]) == sorted(ids)
+
+
 @contextmanager
 def commits_held_up(
     served: Served, database: ApplicationDatabase, *names: str
