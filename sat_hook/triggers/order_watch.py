@@ -163,6 +163,9 @@ class OrderWatch:
             while True:
                 await self._connected()
         except Exception as error:
+            if self._task is not asyncio.current_task():
+                logger.warning("A watch that was left did not close: %s", type(error).__name__)
+                return
             # The triggers raise it. A later wait starts the watch again.
             self._task = None
             for wait in self._all_waits():

@@ -23,6 +23,7 @@ from sat_hook.store.poll_schedule import AwaitedOrders, PollScope, PostgresPollS
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from sat_hook.triggers.order import SATOrderTrigger
 from sat_hook.triggers.order_wait import SATOrderWaitTrigger
+from sat_hook.triggers.order_watch import OrderWatch
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import fired, give_connections
 from tests.integration.calling_back import call_back
@@ -276,6 +277,33 @@ async def test_a_wait_that_joins_during_a_look_is_checked_first(
             with pytest.raises(BatchNotFoundError):
                 await asyncio.wait_for(stranger, 30)
         assert not task.done()
+
+
+async def test_a_watch_that_does_not_close_costs_the_next_wait_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another wait joins while the connections of the last one close: an error there is not its own."""
+    closing_now = asyncio.Event()
+
+    async def connected(_: OrderWatch) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            closing_now.set()
+            await asyncio.sleep(0.01)
+            raise RuntimeError("the session does not close") from None
+
+    monkeypatch.setattr(OrderWatch, "_connected", connected)
+    watch = OrderWatch("sat_test", "sat_test_db")
+    last = watch.join("B" + "A" * 25, None)
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(watch.leave(last))
+    await closing_now.wait()
+    following = watch.join("B" + "A" * 25, None)
+    await leaving
+    assert await following.look(0) is None
+    await watch.leave(following)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_it_gives_up_at_the_deadline(line: Line) -> None:
