@@ -58,7 +58,10 @@ def _up(stack: Stack, console: Console) -> int:
     passwords = stack.credentials.user_passwords
     lines = {
         "Airflow": settings.airflow_url,
-        "": f"user admin, password {passwords['admin']} (others: {settings.layout.airflow_passwords})",
+        "console": f"{settings.airflow_url}/sat/console/",
+        "maker": f"user ops, password {passwords['ops']}: submits batches",
+        "approver": f"user approver, password {passwords['approver']}: approves them",
+        "admin": f"user admin, password {passwords['admin']} (others: {settings.layout.airflow_passwords})",
         "SAT server": f"{settings.sandbox_url}/api, what it charged: {settings.sandbox_url}/_sandbox/ledger",
         "submit": ".venv/bin/sat batch submit examples/orders.csv --wait",
         "settlements": f"{stack.layout.settlements / SAT_ACCOUNT} (SAT's files, as they come)",

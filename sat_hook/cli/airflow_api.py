@@ -63,7 +63,7 @@ def _route(place: Iterable[str]) -> str:
 def _step(task_id: str, state: str | None) -> str:
     """Return a task's name as it is shown to a user."""
     if state == "awaiting_input" or (task_id, state) == ("approve", "deferred"):
-        return f"{task_id} (waits for a person: Required Actions in Airflow)"
+        return f"{task_id} (waits for another person: Approvals in the console)"
     if (task_id, state) == ("reserve", "deferred"):
         return WAITS_FOR_FUNDS
     return task_id

@@ -21,6 +21,7 @@ from sat_hook.web.console import error_words, order_filters, row_words, words
 from sat_hook.web.console.batch_steps import steps_of
 from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.language import Wording
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.order_filters import OrderChoiceDep
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import (
@@ -104,8 +105,12 @@ def batch(
     runs: RunsDep,
     again: PayAgainDep,
     choice: OrderChoiceDep,
+    is_empty: bool = False,
 ) -> Response:
-    """One batch. Its upper part renews itself until the batch is complete."""
+    """One batch. Its upper part renews itself until the batch is complete.
+
+    :param is_empty: whether the page shows no order yet; it is loaded again once there are some.
+    """
     details = listings.batch(batch_id, site.person)
     progress = details.progress
     # Nothing more can be run of a batch that has ended, so its runs are not looked up.
@@ -122,12 +127,13 @@ def batch(
             counted=True,
         )
     following = orders.next if orders else None
-    return site.page(
+    page = site.page(
         "batch",
         batch=details.row,
         details=details,
         progress=progress,
         segments=segments_of(details),
+        words_of_open_orders=words_of_open_orders(details),
         needs=[(reason_words(need.code, site.wording), need.rows) for need in details.needs],
         steps=list(steps_of(details, site.wording)),
         run=run,
@@ -147,6 +153,9 @@ def batch(
         words=words,
         today=datetime.now(UTC),
     )
+    if site.is_part and is_empty and progress.orders:
+        page.headers["HX-Refresh"] = "true"
+    return page
 
 
 @router.post("/{batch_id}/withdraw")
@@ -180,9 +189,17 @@ def cancel_start(
 
 def reason_words(code: str, wording: Wording) -> str:
     """Why rows need a person, for many rows at once; the code itself where there are no words for it."""
-    said: str | None = {hold.value: text for hold, text in words.HOLDS.items()}.get(code)
-    said = said or row_words.FINDINGS.get(code)
-    return wording.text(said) if said and "%(" not in said else code.replace("_", " ")
+    said = words.WHY.get(code) or row_words.OF_MANY_ROWS.get(code) or row_words.FINDINGS.get(code)
+    return wording.text(said) if said else code.replace("_", " ")
+
+
+def words_of_open_orders(details: BatchDetails) -> str:
+    """What the orders that are neither paid nor failed are: being paid only once one was sent."""
+    if details.row.standing is BatchStanding.STOPPED:
+        return _("left to pay")
+    is_sent = any(state.is_in_flight and count for state, count in details.row.orders.items())
+    is_paying = details.row.standing is BatchStanding.PAYING
+    return _("being paid") if is_sent or is_paying else _("not sent yet")
 
 
 def segments_of(details: BatchDetails) -> list[tuple[int, str]]:

@@ -63,7 +63,7 @@ REFUSALS: Mapping[str, str] = {
     "workbook_limit": _("The workbook is too large. Split it in two."),
     "workbook_locked": _("The workbook has a password. Save it without one."),
     "workbook_old": _("The workbook has an old format. Save it as XLSX."),
-    "workbook_other": _("This is no workbook that can be read. Save it as XLSX or CSV."),
+    "workbook_other": _("This is not a workbook that can be read. Save it as XLSX or CSV."),
     "too_many_drafts": _("You have too many drafts. Pay or discard one first."),
     "bad_start": _("The time must be ahead, and within 30 days."),
     "not_checked": _("Check the rows first."),

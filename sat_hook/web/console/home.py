@@ -34,6 +34,12 @@ _PLACES: Mapping[NeedKind, tuple[str, Mapping[str, str]]] = {
 """Where needs are acted on; the others are on the account's page."""
 
 
+@router.get("")
+def without_slash(site: SiteDep) -> Response:
+    """The first page, also for people who type its address."""
+    return site.go("/")
+
+
 @router.get("/")
 def home(site: SiteDep, listings: ListingsDep) -> Response:
     """What waits for people, each account's deposit, and the batches of today."""

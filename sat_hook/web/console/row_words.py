@@ -13,15 +13,15 @@ FINDINGS: Mapping[str, str] = {
     "spreadsheet_error": _("The spreadsheet shows an error here. Correct the formula, or type the value."),
     "misread_text": _("The letters were damaged on the way. Type the text again."),
     "missing_order_id": _("The order id is missing. Give every order its own."),
-    "bad_order_id": _("This is no order id. Use letters, digits, spaces and . _ : / # - only."),
-    "bad_product_code": _("This is no product code. Choose a product from the list."),
+    "bad_order_id": _("This is not an order id. Use letters, digits, spaces and . _ : / # - only."),
+    "bad_product_code": _("This is not a product code. Choose a product from the list."),
     "missing_client_number": _("The client number is missing."),
-    "bad_client_number": _("This is no client number. Write digits only, with the first 0, without +62."),
+    "bad_client_number": _("This is not a client number. Write digits only, with the first 0, without +62."),
     "scientific_notation": _("The spreadsheet has rounded the digits away. Type all of them again, as text."),
     "decimal": _("The number has decimals. Write whole digits only."),
     "thousand_separator": _("The amount has separators. Write it without points or commas: 10000."),
     "amount_bounds": _("The amount is not within the limits."),
-    "bad_amount": _("This is no amount. Write whole rupiah, digits only: 10000."),
+    "bad_amount": _("This is not an amount. Write whole rupiah, digits only: 10000."),
     "surplus_cells": _("The row has more cells than the header. Remove what is too much."),
     "cut_off": _("The file ends in this row: it may have been cut off. Check the last cell."),
     "bad_field_name": _("The name of an extra field cannot be used."),
@@ -49,3 +49,9 @@ FINDINGS: Mapping[str, str] = {
     "short_of_funds": _("The deposit does not reach this row. It waits for a top-up, or as you choose."),
 }
 """By code. ``%(…)s`` stands for a parameter of the finding; money is formatted by the page."""
+
+OF_MANY_ROWS: Mapping[str, str] = {
+    "order_id_reused": _("another order has the same order id"),
+    "already_submitted": _("submitted before, and not paid again"),
+}
+"""By code, where the words for one row name something of that row."""

@@ -115,6 +115,14 @@ async def test_every_page_and_act_needs_its_right(browser: Browser) -> None:
     assert [act.type_name for act in actions_since(browser.store.database, T0, user="rosa")] == []
 
 
+async def test_a_batch_without_orders_is_loaded_again_once_it_has_some(browser: Browser) -> None:
+    """Only the upper part of the page renews itself, and the table stands below it."""
+    part = {"headers": {"hx-request": "true"}}
+    empty = await browser.ask("GET", f"/batches/{BATCH}?is_empty=1", **part)
+    filled = await browser.ask("GET", f"/batches/{BATCH}", **part)
+    assert (empty.headers.get("hx-refresh"), filled.headers.get("hx-refresh")) == ("true", None)
+
+
 async def test_what_does_not_exist_is_not_found(browser: Browser) -> None:
     """For every user; an address that cannot be an id is refused as such."""
     for method, path, form in [

@@ -507,8 +507,8 @@ def test_a_moment_between_two_tasks_is_no_news() -> None:
 @pytest.mark.parametrize(
     ("asking", "deferred", "said"),
     [
-        (("approve",), (), "approve (waits for a person: Required Actions in Airflow)"),
-        ((), ("approve",), "approve (waits for a person: Required Actions in Airflow)"),
+        (("approve",), (), "approve (waits for another person: Approvals in the console)"),
+        ((), ("approve",), "approve (waits for another person: Approvals in the console)"),
         ((), ("reserve",), "reserve (waits for a top-up of the deposit)"),
         ((), ("wait",), "wait"),
     ],

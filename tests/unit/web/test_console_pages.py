@@ -51,6 +51,14 @@ async def test_without_a_user_a_page_leads_to_the_login_and_back() -> None:
     assert (part.status_code, part.headers["hx-redirect"]) == (204, login)
 
 
+async def test_the_console_is_found_without_its_last_slash() -> None:
+    """People type its address; the callback receiver, mounted beside it, would answer."""
+    host = FakeHost(FakeUser("ops"))
+    async with client_of(host, "ops") as client:
+        answer = await client.get("/sat/console")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sat/console/")
+
+
 async def test_a_missing_right_is_a_page_that_names_it() -> None:
     """In the person's language, with the way back."""
     host = FakeHost(FakeUser("nobody", frozenset()))

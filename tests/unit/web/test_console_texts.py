@@ -23,6 +23,7 @@ from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.pipeline import order_file, order_rows, row_findings
 from sat_hook.pipeline.cell_marks import MARKS
 from sat_hook.web.console import row_words, words
+from sat_hook.web.console.batches import reason_words
 from sat_hook.web.console.language import Language, Wording, catalogs_of
 
 CONSOLE = Path(str(files("sat_hook.web.console")))
@@ -196,3 +197,12 @@ def test_every_state_has_words() -> None:
         (row_words.FINDINGS, codes_of_rows()),
     ):
         assert set(kinds) - set(known) == set()
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_reasons_of_many_rows_are_sentences(language: Language) -> None:
+    """No code, and no place for a value of a single row."""
+    for code in (*RejectionReason, *HoldReason, *codes_of_rows()):
+        said = reason_words(code, Wording(language))
+        assert "%(" not in said, code
+        assert said != code.replace("_", " "), code
