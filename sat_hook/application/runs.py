@@ -84,7 +84,7 @@ class Runs(Protocol):
         """Whether the DAG is paused, so that its runs only queue."""
 
     def under_way(self, dag_id: str) -> Sequence[Run]:
-        """The runs of a DAG that have not ended, at most :data:`MAXIMUM_UNDER_WAY`."""
+        """The newest runs of a DAG that have not ended, at most :data:`MAXIMUM_UNDER_WAY`."""
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         """End a run that has not begun."""

@@ -62,7 +62,7 @@ class AirflowRuns:
 
     def under_way(self, dag_id: str) -> list[Run]:
         wanted = [("state", state.value) for state in RunState if not state.is_final]
-        query = urlencode([*wanted, ("limit", MAXIMUM_UNDER_WAY)])
+        query = urlencode([*wanted, ("order_by", "-run_after"), ("limit", MAXIMUM_UNDER_WAY)])
         found = self._ask("GET", f"{_dag(dag_id)}/dagRuns?{query}", accept=404)
         return [] if found is None else [_run(dag_id, run) for run in found["dag_runs"]]
 

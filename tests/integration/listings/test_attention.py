@@ -9,7 +9,7 @@ from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.errors import RunsError
 from sat_hook.application.listings import Listings
-from sat_hook.application.runs import BATCH_DAG, Run, RunState
+from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Run, RunState
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain import order_events
 from sat_hook.domain.account import PauseAccount, ResumeAccount
@@ -132,6 +132,9 @@ def test_a_batch_that_no_run_works_on_any_more_is_on_the_list(office: Office) ->
     office.start_run(failed)
     runs.start(BATCH_DAG, "manual__1", {})
     assert lists(runs).needs_you(SEER)[1].batch_ids == (released,)
+    for waiting in range(MAXIMUM_UNDER_WAY):
+        run_of(f"waiting-{waiting}", RunState.RUNNING)
+    assert lists(runs).needs_you(SEER)[1].batch_ids == (released,), "hundreds may wait for an approval"
     silent = SilentRuns(runs.started)
     assert [row.kind for row in lists(silent).needs_you(SEER)] == [NeedKind.APPROVALS]
     assert never_run
