@@ -97,27 +97,3 @@ def test_who_has_a_table_s_rows_paid_is_their_maker(office: Office) -> None:
     office.decide(run, "Reject", CHECKER, lambda: office.events(batch_id, "BatchRefused"))
     assert office.end_of(run) == "failed"
     assert office.states(batch_id) == ["rejected"]
-
-
-@pytest.mark.timeout(900)
-def test_batches_that_wait_for_approval_keep_no_other_from_being_paid(office: Office) -> None:
-    """More of them than runs were once allowed; a batch that needs no approval is paid meanwhile."""
-    pay_beside_waiting(office, 9)
-
-
-def pay_beside_waiting(office: Office, waiting: int) -> float:
-    """Let batches wait for an approval, and pay another one; returns its seconds."""
-    mark = int(time.time()) % 10_000_000
-    runs = [
-        office.submit(
-            f"{HEADER}W{mark}-{n},25k-xl,0859{mark % 100_000:05d}{n:03d}\n", approval_over_rupiah=0
-        )[1]
-        for n in range(waiting)
-    ]
-    for run in runs:
-        office.request_of(run)
-    began = time.monotonic()
-    batch_id, paying = office.submit(f"{HEADER}P{mark},25k-xl,0858{mark:08d}\n")
-    assert office.end_of(paying) == "success"
-    assert office.states(batch_id) == ["succeeded"]
-    return time.monotonic() - began

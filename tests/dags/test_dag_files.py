@@ -82,6 +82,7 @@ bags = [DagBag(folder) for folder in sys.argv[1:]]
 errors = {name: text for bag in bags for name, text in bag.import_errors.items()}
 heavy = sorted({"pandas"} & set(sys.modules))
 dags = {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup,
+    "most_runs": dag.max_active_runs,
     "types": sorted(str(kind.value) for kind in dag.allowed_run_types or ()), "tasks": [
     {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries, "outlets": len(t.outlets),
      "upstream": sorted(t.upstream_task_ids), "rule": t.trigger_rule.value}
@@ -147,6 +148,11 @@ def test_a_dag_behind_a_right_has_no_other_way_in(bag: dict[str, Any], dag_id: s
     dag = bag["dags"][dag_id]
     assert "asset_materialization" not in dag["types"]
     assert dag["types"] or not any(task["outlets"] for task in dag["tasks"])
+
+
+def test_batches_that_wait_for_people_keep_no_other_from_being_paid(bag: dict[str, Any]) -> None:
+    """A waiting run is active, so the DAG allows more active runs than batches can ever wait."""
+    assert bag["dags"]["bulk_disbursement"]["most_runs"] >= 10_000
 
 
 def test_wait_and_results_run_whatever_became_of_the_chunks(bag: dict[str, Any]) -> None:
