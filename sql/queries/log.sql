@@ -92,7 +92,8 @@ ORDER BY version DESC
 LIMIT :limit;
 
 -- name: newest_events_of_types(types, after_position, before_position, since, before, limit)
--- The same of some types: each type's newest, then the newest of them.
+-- The same of some types: each type's newest, then the newest of them. The comparison of rows leaves only the index
+-- of types: with "type = …" the planner may look for a rare type from the log's end.
 SELECT
     e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.actor, e.cause, e.occurred_at,
     e.recorded_at, e.digest
@@ -100,11 +101,10 @@ FROM unnest(:types::text[]) AS t (type)
 CROSS JOIN LATERAL (
     SELECT *
     FROM sat.events
-    WHERE type = t.type
-      AND position > :after_position AND position < :before_position
+    WHERE (type, position) > (t.type, :after_position) AND (type, position) < (t.type, :before_position)
       AND (:since::timestamptz IS NULL OR recorded_at >= :since)
       AND (:before::timestamptz IS NULL OR recorded_at < :before)
-    ORDER BY position DESC
+    ORDER BY type DESC, position DESC
     LIMIT :limit
 ) AS e
 ORDER BY e.position DESC
@@ -149,11 +149,12 @@ FROM done AS d
 CROSS JOIN LATERAL (
     SELECT *
     FROM sat.events
-    WHERE starts_with(actor, 'user:') AND actor = d.actor AND type = d.type
-      AND position > :after_position AND position < :before_position
+    WHERE starts_with(actor, 'user:')
+      AND (actor, type, position) > (d.actor, d.type, :after_position)
+      AND (actor, type, position) < (d.actor, d.type, :before_position)
       AND (:since::timestamptz IS NULL OR recorded_at >= :since)
       AND (:before::timestamptz IS NULL OR recorded_at < :before)
-    ORDER BY position DESC
+    ORDER BY actor DESC, type DESC, position DESC
     LIMIT :limit
 ) AS e
 WHERE :types::text[] IS NULL OR d.type = ANY (:types)

@@ -22,6 +22,7 @@ from sat_hook.domain.order import OrderState
 from sat_hook.store import order_lists
 from sat_hook.store.approvals import ApprovalStore
 from sat_hook.store.database import Database
+from sat_hook.store.log_pages import LogPages, LogSlice
 from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -143,6 +144,20 @@ def test_no_list_reads_everything(
         assert "Seq Scan on orders" not in plan, plan
         assert "Seq Scan on events" not in plan, plan
         assert "Seq Scan on status_evidence" not in plan, plan
+
+
+@pytest.mark.parametrize("by_people", [False, True])
+def test_a_rare_type_is_not_looked_for_from_the_end_of_the_log(
+    explained: tuple[Listings, ExplainedDatabase], by_people: bool
+) -> None:
+    """Only the index of types, or of persons and types, is read: an event that never was costs nothing."""
+    _, database = explained
+    database.plans.clear()
+    found = LogPages(database).newest(LogSlice(types=("LogVerified",), by_people=by_people), 30)
+    assert found == []
+    index = "events_of_person" if by_people else "events_types"
+    assert f"using {index}" in database.plans[-1], database.plans[-1]
+    assert "events_pkey" not in database.plans[-1], database.plans[-1]
 
 
 def test_a_later_page_by_row_begins_in_the_index(explained: tuple[Listings, ExplainedDatabase]) -> None:
