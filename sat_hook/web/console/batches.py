@@ -55,6 +55,13 @@ SEGMENTS = (
 )
 """The parts of a batch's bar: paid, being paid, waiting for you, not paid."""
 
+BEFORE_PAYING = (
+    BatchStanding.CHECKING,
+    BatchStanding.SCHEDULED,
+    BatchStanding.AWAITING_APPROVAL,
+    BatchStanding.SHORT_OF_FUNDS,
+)
+
 
 @router.get("")
 def list_batches(
@@ -198,8 +205,7 @@ def words_of_open_orders(details: BatchDetails) -> str:
     if details.row.standing is BatchStanding.STOPPED:
         return _("left to pay")
     is_sent = any(state.is_in_flight and count for state, count in details.row.orders.items())
-    is_paying = details.row.standing is BatchStanding.PAYING
-    return _("being paid") if is_sent or is_paying else _("not sent yet")
+    return _("not sent yet") if details.row.standing in BEFORE_PAYING and not is_sent else _("being paid")
 
 
 def segments_of(details: BatchDetails) -> list[tuple[int, str]]:

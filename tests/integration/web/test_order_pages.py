@@ -7,18 +7,21 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from sat_hook.application.batch_standing import BatchStanding
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import actions_since
 from sat_hook.domain.order import OrderState
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
+from sat_hook.web.console.batches import words_of_open_orders
 from stack.databases import ApplicationDatabase
 from tests.integration.web.test_who_did_what import ORDER, fill
 from tests.orders import ACCOUNT, BATCH, T0
@@ -121,6 +124,24 @@ async def test_a_batch_without_orders_is_loaded_again_once_it_has_some(browser: 
     empty = await browser.ask("GET", f"/batches/{BATCH}?is_empty=1", **part)
     filled = await browser.ask("GET", f"/batches/{BATCH}", **part)
     assert (empty.headers.get("hx-refresh"), filled.headers.get("hx-refresh")) == ("true", None)
+
+
+@pytest.mark.parametrize(
+    ("standing", "state", "said"),
+    [
+        (BatchStanding.AWAITING_APPROVAL, OrderState.QUOTED, "not sent yet"),
+        (BatchStanding.SHORT_OF_FUNDS, OrderState.PENDING, "being paid"),
+        (BatchStanding.PAYING, OrderState.QUOTED, "being paid"),
+        (BatchStanding.STOPPED, OrderState.QUOTED, "left to pay"),
+        (BatchStanding.COMPLETE, OrderState.SUCCEEDED, "being paid"),
+    ],
+)
+def test_open_orders_are_called_paid_once_one_was_sent(
+    standing: BatchStanding, state: OrderState, said: str
+) -> None:
+    """While a batch waits for an approval, nothing of it is being paid."""
+    row = SimpleNamespace(standing=standing, orders={state: 1})
+    assert words_of_open_orders(cast("Any", SimpleNamespace(row=row))) == said
 
 
 async def test_what_does_not_exist_is_not_found(browser: Browser) -> None:
