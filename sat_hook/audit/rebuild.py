@@ -20,7 +20,7 @@ from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, repor
 from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_decisions import BATCH_DECIDER
-from sat_hook.domain.console_users import fold_user
+from sat_hook.domain.console_users import USER_DECIDER
 from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER
@@ -28,8 +28,8 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
 from sat_hook.domain.order_sums import OrderSums
-from sat_hook.domain.rights_seen import fold_rights
-from sat_hook.domain.verifications import fold_verifications
+from sat_hook.domain.rights_seen import RIGHTS_DECIDER
+from sat_hook.domain.verifications import VERIFICATION_DECIDER
 from sat_hook.store.breaks import FollowedTables
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
@@ -160,11 +160,11 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
             case StreamKind.EXPORT:
                 after = EXPORT_DECIDER.fold(stream.key, events)
             case StreamKind.USER:
-                after = fold_user(events)
+                after = USER_DECIDER.fold(stream.key, events)
             case StreamKind.LOG:
-                after = fold_verifications(events)
+                after = VERIFICATION_DECIDER.fold(stream.key, events)
             case StreamKind.RIGHTS:
-                after = fold_rights(events)
+                after = RIGHTS_DECIDER.fold(stream.key, events)
     except (UnknownEventError, ValidationError, ValueError) as error:
         # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)

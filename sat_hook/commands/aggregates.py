@@ -14,15 +14,15 @@ from sat_hook.domain.batch_decisions import BATCH_DECIDER
 from sat_hook.domain.books import fold_books
 from sat_hook.domain.books_commands import BooksCommand
 from sat_hook.domain.books_decisions import AccountLedger, books_decider
-from sat_hook.domain.console_users import USER_DECIDER, ConsoleUser, UserCommand, fold_user
+from sat_hook.domain.console_users import USER_DECIDER, ConsoleUser, UserCommand
 from sat_hook.domain.decision import Decider, Record
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportCommand
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_DECIDER
-from sat_hook.domain.rights_seen import RIGHTS_DECIDER, RightsStanding, SeeRights, fold_rights
-from sat_hook.domain.verifications import VERIFICATION_DECIDER, LogStanding, fold_verifications
+from sat_hook.domain.rights_seen import RIGHTS_DECIDER, RightsStanding, SeeRights
+from sat_hook.domain.verifications import VERIFICATION_DECIDER, LogStanding
 from sat_hook.store.event_store import Document, EventStore
 
 
@@ -64,9 +64,20 @@ def books_aggregate(account: str) -> Aggregate[AccountLedger, BooksCommand]:
 
 
 def load_export(store: EventStore, export_id: str) -> Export | None:
-    """The state of an export. Exports are few, so the store keeps no document of them."""
-    recorded = store.read_stream(StreamId(StreamKind.EXPORT, export_id))
-    return EXPORT_DECIDER.fold(export_id, ((item.event, item.occurred_at) for item in recorded))
+    """The state of an export."""
+    return _folded(EXPORT_DECIDER, store, export_id)
+
+
+def _folded(decider: Decider[State, Command], store: EventStore, key: str) -> State:
+    """The state of a stream of few events, of which the store keeps no document."""
+    recorded = store.read_stream(StreamId(decider.stream_kind, key))
+    return decider.fold(key, ((item.event, item.occurred_at) for item in recorded))
+
+
+def _load_folded(
+    decider: Decider[State, Command], store: EventStore, keys: Collection[str]
+) -> Mapping[str, State]:
+    return {key: _folded(decider, store, key) for key in keys}
 
 
 def _itself(state: D | None) -> D:
@@ -98,40 +109,17 @@ def _load_ledgers(account: str, store: EventStore, keys: Collection[str]) -> Map
     return ledgers
 
 
-def _load_exports(store: EventStore, keys: Collection[str]) -> Mapping[str, Export]:
-    found = ((key, load_export(store, key)) for key in keys)
-    return {key: export for key, export in found if export is not None}
-
-
-def load_user(store: EventStore, user_id: str) -> ConsoleUser:
-    """The state of a user of the console, folded on demand."""
-    recorded = store.read_stream(StreamId(StreamKind.USER, user_id))
-    return fold_user((item.event, item.occurred_at) for item in recorded)
-
-
-def _load_users(store: EventStore, keys: Collection[str]) -> Mapping[str, ConsoleUser]:
-    return {key: load_user(store, key) for key in keys}
-
-
-def _load_verifications(store: EventStore, keys: Collection[str]) -> Mapping[str, LogStanding]:
-    streams = {key: store.read_stream(StreamId(StreamKind.LOG, key)) for key in keys}
-    return {
-        key: fold_verifications((item.event, item.occurred_at) for item in recorded)
-        for key, recorded in streams.items()
-    }
-
-
-def _load_rights(store: EventStore, keys: Collection[str]) -> Mapping[str, RightsStanding]:
-    streams = {key: store.read_stream(StreamId(StreamKind.RIGHTS, key)) for key in keys}
-    return {
-        key: fold_rights((item.event, item.occurred_at) for item in recorded)
-        for key, recorded in streams.items()
-    }
-
-
 ORDERS: Aggregate[Order | None, OrderCommand] = Aggregate(ORDER_DECIDER, _load_orders, _itself)
 BATCHES: Aggregate[Batch | None, BatchCommand] = Aggregate(BATCH_DECIDER, _load_batches, _itself)
-EXPORTS: Aggregate[Export | None, ExportCommand] = Aggregate(EXPORT_DECIDER, _load_exports, _itself)
-USERS: Aggregate[ConsoleUser, UserCommand] = Aggregate(USER_DECIDER, _load_users, _itself)
-VERIFICATIONS: Aggregate[LogStanding, Record] = Aggregate(VERIFICATION_DECIDER, _load_verifications, _itself)
-RIGHTS: Aggregate[RightsStanding, SeeRights] = Aggregate(RIGHTS_DECIDER, _load_rights, _itself)
+EXPORTS: Aggregate[Export | None, ExportCommand] = Aggregate(
+    EXPORT_DECIDER, partial(_load_folded, EXPORT_DECIDER), _itself
+)
+USERS: Aggregate[ConsoleUser, UserCommand] = Aggregate(
+    USER_DECIDER, partial(_load_folded, USER_DECIDER), _itself
+)
+VERIFICATIONS: Aggregate[LogStanding, Record] = Aggregate(
+    VERIFICATION_DECIDER, partial(_load_folded, VERIFICATION_DECIDER), _itself
+)
+RIGHTS: Aggregate[RightsStanding, SeeRights] = Aggregate(
+    RIGHTS_DECIDER, partial(_load_folded, RIGHTS_DECIDER), _itself
+)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -127,14 +125,6 @@ def evolve_user(user: ConsoleUser, event: Event) -> ConsoleUser:
             return user.model_copy(update={"version": user.version + 1, "rights_seen": event})
         case _:
             raise ValueError(f"{event.type_name} does not follow in the stream of a user")
-
-
-def fold_user(events: Iterable[tuple[Event, datetime]]) -> ConsoleUser:
-    """The user after all of ``events``."""
-    user = ConsoleUser()
-    for event, _ in events:
-        user = evolve_user(user, event)
-    return user
 
 
 USER_DECIDER: Decider[ConsoleUser, UserCommand] = Decider(

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -129,14 +128,6 @@ def evolve_rights(standing: RightsStanding, event: Event) -> RightsStanding:
             )
         case _:
             raise ValueError(f"{event.type_name} does not follow in the stream of rights")
-
-
-def fold_rights(events: Iterable[tuple[Event, datetime]]) -> RightsStanding:
-    """The standing after all of ``events``."""
-    standing = RightsStanding()
-    for event, _ in events:
-        standing = evolve_rights(standing, event)
-    return standing
 
 
 RIGHTS_DECIDER: Decider[RightsStanding, SeeRights] = Decider(

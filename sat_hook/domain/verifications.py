@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from pydantic import AwareDatetime
@@ -63,14 +62,6 @@ def evolve_verification(standing: LogStanding, event: Event, occurred_at: dateti
             return LogStanding(version=standing.version + 1, verified_at=occurred_at, is_whole=is_whole)
         case _:
             raise ValueError(f"{event.type_name} does not follow in the stream of the log itself")
-
-
-def fold_verifications(events: Iterable[tuple[Event, datetime]]) -> LogStanding:
-    """The standing after all of ``events``."""
-    standing = LogStanding()
-    for event, occurred_at in events:
-        standing = evolve_verification(standing, event, occurred_at)
-    return standing
 
 
 VERIFICATION_DECIDER: Decider[LogStanding, Record] = Decider(
