@@ -41,6 +41,15 @@ TOOK = "took it"
 Answer = tuple[int, bytes] | str
 
 
+@contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
+    """The port of a server that listens while the block lasts."""
+    with server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 @dataclass
 class Web:
     """An HTTP server that keeps what it is sent, and answers as it is told to."""
@@ -71,11 +80,8 @@ class Web:
             def log_message(self, *args: object) -> None:
                 """Nothing."""
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            self.port = server.server_address[1]
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as self.port:
             yield
-            server.shutdown()
 
 
 @dataclass
@@ -117,11 +123,8 @@ class Mailbox:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
 
-        with Server(("127.0.0.1", 0), Handler) as server:
-            self.port = server.server_address[1]
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        with serving(Server(("127.0.0.1", 0), Handler)) as self.port:
             yield
-            server.shutdown()
 
 
 @dataclass
