@@ -41,18 +41,8 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import is_same_person, user_named
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.approval import approve, refusal_of, reject
-from sat_hook.pipeline.approval_request import (
-    WAITING_STATES,
-    ApprovalPolicy,
-    maker_of,
-    price_of,
-    to_be_sent,
-)
-from sat_hook.pipeline.errors import (
-    ApprovalRejectedError,
-    ApprovalTermsChangedError,
-    LeftOutRefusedError,
-)
+from sat_hook.pipeline.approval_request import WAITING_STATES, ApprovalPolicy, maker_of, price_of, to_be_sent
+from sat_hook.pipeline.errors import ApprovalRejectedError, ApprovalTermsChangedError, LeftOutRefusedError
 from sat_hook.store.approvals import ApprovalStore, ProductAsked
 from sat_hook.store.batch_lists import BatchFilter, BatchLists, FoundBatch
 from sat_hook.store.log import last_events

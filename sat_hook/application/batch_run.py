@@ -35,13 +35,7 @@ from sat_hook.pipeline.balance import BalanceReport, check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.escalations import EscalatedOrders, escalated_orders
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
-from sat_hook.pipeline.funding import (
-    Reservation,
-    record_observation,
-    refuse_batch,
-    reserve,
-    shortage,
-)
+from sat_hook.pipeline.funding import Reservation, record_observation, refuse_batch, reserve, shortage
 from sat_hook.pipeline.guards import GuardReport, guard_batch
 from sat_hook.pipeline.intake import IntakeReport, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits

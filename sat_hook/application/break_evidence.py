@@ -8,9 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from sat_hook.application.break_rows import BreakRow, row_of
-from sat_hook.application.breaks import (
-    Breaks,
-)
+from sat_hook.application.breaks import Breaks
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right
@@ -34,13 +32,7 @@ from sat_hook.domain.order_events import OrderSucceeded, SignedStatus
 from sat_hook.domain.people import user_named
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.deposit_match import top_ups_between
-from sat_hook.reconciliation.suggestions import (
-    BreakFacts,
-    KnownTopUp,
-    SeenMovement,
-    Suggestion,
-    suggestions,
-)
+from sat_hook.reconciliation.suggestions import BreakFacts, KnownTopUp, SeenMovement, Suggestion, suggestions
 from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.breaks import BreakTable, FoundBreak
 from sat_hook.store.callbacks import CallbackSeen, PostgresCallbackInbox

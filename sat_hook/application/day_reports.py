@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from sat_hook.application.cursors import cursor_of, place_of
 from sat_hook.application.day_books import MAXIMUM_ORDERS_ON_REQUEST, DayBooks, Signature
-from sat_hook.application.days import (
-    DayRow,
-    Days,
-    DayState,
-)
+from sat_hook.application.days import DayRow, Days, DayState
 from sat_hook.application.errors import CursorError
 from sat_hook.application.person import Person
 from sat_hook.application.rights import BOOK_READERS, Right

@@ -23,13 +23,7 @@ from sat_hook.application.attention import (
     needs,
 )
 from sat_hook.application.batch_details import BatchDetails, batch_details
-from sat_hook.application.batch_standing import (
-    BatchQuery,
-    BatchRow,
-    StoppedBatches,
-    awaits_approval,
-    row_of,
-)
+from sat_hook.application.batch_standing import BatchQuery, BatchRow, StoppedBatches, awaits_approval, row_of
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row

@@ -14,14 +14,7 @@ from itertools import chain
 
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.audit.checkpoints import (
-    chosen,
-    is_link,
-    is_signed,
-    last_checkpoint,
-    last_published,
-    name_of,
-)
+from sat_hook.audit.checkpoints import chosen, is_link, is_signed, last_checkpoint, last_published, name_of
 from sat_hook.audit.errors import AuditSignatureError
 from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.audit.keys import AuditVerifier

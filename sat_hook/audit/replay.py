@@ -18,12 +18,7 @@ from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
-from sat_hook.audit.rebuild import (
-    STREAMS_PER_GROUP,
-    compare_group,
-    each_folded,
-    projection_shape,
-)
+from sat_hook.audit.rebuild import STREAMS_PER_GROUP, compare_group, each_folded, projection_shape
 from sat_hook.audit.reports import ReportMaker, Verdict
 from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent, StreamKind

@@ -11,14 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sat_hook.commands.aggregates import (
-    BATCHES,
-    ORDERS,
-    Aggregate,
-    Command,
-    State,
-    account_aggregate,
-)
+from sat_hook.commands.aggregates import BATCHES, ORDERS, Aggregate, Command, State, account_aggregate
 from sat_hook.commands.errors import BatchNotFoundError, ContentionError
 from sat_hook.domain.account import AccountCommand, AccountStanding, new_account
 from sat_hook.domain.batch import Batch

@@ -9,13 +9,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
-from sat_hook.domain.account_rules import (
-    RulesCommand,
-    RulesEvent,
-    RulesStanding,
-    decide_rules,
-    evolve_rules,
-)
+from sat_hook.domain.account_rules import RulesCommand, RulesEvent, RulesStanding, decide_rules, evolve_rules
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
 from sat_hook.domain.event import Event, Frozen, register

@@ -12,12 +12,7 @@ from datetime import timedelta
 
 from sat_hook.commands.handler import CommandHandler, load_batch, standing_of
 from sat_hook.domain.account import BindClient
-from sat_hook.domain.account_rules import (
-    AdoptRules,
-    RecordRun,
-    RuleValues,
-    looser_than,
-)
+from sat_hook.domain.account_rules import AdoptRules, RecordRun, RuleValues, looser_than
 from sat_hook.domain.batch_events import BatchRunRefused, BatchRunStarted
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind

@@ -17,15 +17,7 @@ from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
-from sat_hook.domain.guards import (
-    GuardRules,
-    Ruling,
-    Usage,
-    amount_of,
-    counts,
-    needs_ruling,
-    rule_on,
-)
+from sat_hook.domain.guards import GuardRules, Ruling, Usage, amount_of, counts, needs_ruling, rule_on
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.account_rules import rules_of_account

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.commands.handler import (
-    CommandHandler,
-    OrderCommandRequest,
-    OrderCommandResult,
-    load_batch,
-)
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState

@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sat_hook.commands.handler import standing_of
-from sat_hook.domain.account_rules import (
-    RULE_NAMES,
-    AccountRulesAdopted,
-    AccountRulesConfirmed,
-    RuleValues,
-)
+from sat_hook.domain.account_rules import RULE_NAMES, AccountRulesAdopted, AccountRulesConfirmed, RuleValues
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.legacy_events import EarlierRulesEvent

@@ -10,12 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.commands.handler import (
-    CommandHandler,
-    OrderCommandRequest,
-    OrderCommandResult,
-    load_batch,
-)
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch

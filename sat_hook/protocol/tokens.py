@@ -5,11 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
-from sat_hook.protocol.errors import (
-    CredentialsRefusedError,
-    TokenUnavailableError,
-    UnreadableReplyError,
-)
+from sat_hook.protocol.errors import CredentialsRefusedError, TokenUnavailableError, UnreadableReplyError
 from sat_hook.protocol.exchange import TransportFault, WireRequest, WireResponse
 from sat_hook.protocol.messages import parse_document
 

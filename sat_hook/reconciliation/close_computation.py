@@ -21,23 +21,12 @@ from sat_hook.reconciliation.carry_forward import break_of, carry, decided
 from sat_hook.reconciliation.day_sequence import closed_day, day_in_chain, day_of, nearer_days
 from sat_hook.reconciliation.file_breaks import doubts, file_breaks
 from sat_hook.reconciliation.ledger import Ledger, Span, Tally, ledger_of, read_ledger
-from sat_hook.reconciliation.model import (
-    ORDER_COLUMNS,
-    Break,
-    DayClose,
-    SaldoEquation,
-    SettlementFile,
-)
+from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose, SaldoEquation, SettlementFile
 from sat_hook.reconciliation.netting import sold, taken_of
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.reconciliation.settlement_cache import SettlementCache, files_near
 from sat_hook.reconciliation.settlement_findings import DayFiles, is_of_refund
-from sat_hook.reconciliation.settlement_match import (
-    SettlementMatch,
-    late_missing,
-    match_settlement,
-    no_file,
-)
+from sat_hook.reconciliation.settlement_match import SettlementMatch, late_missing, match_settlement, no_file
 from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.status_match import judge_again, match_evidence
 from sat_hook.store.database import Database

@@ -12,15 +12,7 @@ from sat_hook.presentation.charts import Bar, Part, stacked_bars
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.figures import OrderLine, by_product_and_state, by_state
-from sat_hook.reconciliation.report_parts import (
-    Cell,
-    Chart,
-    Heading,
-    Opens,
-    Section,
-    SectionMaker,
-    Table,
-)
+from sat_hook.reconciliation.report_parts import Cell, Chart, Heading, Opens, Section, SectionMaker, Table
 
 MAXIMUM_BARS = 12
 """Number of products with a bar of their own."""

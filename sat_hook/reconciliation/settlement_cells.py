@@ -19,12 +19,7 @@ from numpy.typing import NDArray
 
 from sat_hook.domain.masking import MASK
 from sat_hook.domain.rupiah import tight_rupiah
-from sat_hook.domain.settlement_mapping import (
-    ClientNumberForm,
-    DateOrder,
-    NegativeForm,
-    SettlementMapping,
-)
+from sat_hook.domain.settlement_mapping import ClientNumberForm, DateOrder, NegativeForm, SettlementMapping
 from sat_hook.spreadsheets.workbook_xml import NO_VALUE
 
 MAXIMUM_ROW_RUPIAH = 10**12

@@ -15,11 +15,7 @@ from sat_hook.commands.errors import ContentionError
 from sat_hook.domain import settlement_files
 from sat_hook.domain.books import AccountBooks, PostedSettlement
 from sat_hook.domain.books_commands import BooksCommand, ClearSettlement, ReplaceSettlements
-from sat_hook.domain.books_events import (
-    SetAsideCause,
-    SettlementImported,
-    SettlementSetAside,
-)
+from sat_hook.domain.books_events import SetAsideCause, SettlementImported, SettlementSetAside
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of

@@ -14,10 +14,7 @@ from typing import Any, Protocol
 
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.domain.funds import (
-    BalanceObservation,
-    Outstanding,
-)
+from sat_hook.domain.funds import BalanceObservation, Outstanding
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.postgres import PostgresEventStore

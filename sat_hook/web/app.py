@@ -35,14 +35,7 @@ from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
-from sat_hook.web.console import (
-    audit_evidence,
-    audit_log,
-    deliveries,
-    home,
-    new_batch,
-    prices,
-)
+from sat_hook.web.console import audit_evidence, audit_log, deliveries, home, new_batch, prices
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
 from sat_hook.web.console import days as day_pages

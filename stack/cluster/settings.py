@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stack.airflow_settings import (
-    APPLICATION_DATABASE,
-    LOCAL_SETTINGS,
-    SAT_ACCOUNT,
-    AirflowSettings,
-)
+from stack.airflow_settings import APPLICATION_DATABASE, LOCAL_SETTINGS, SAT_ACCOUNT, AirflowSettings
 from stack.credentials import AIRFLOW_ROLE
 from stack.databases import ApplicationDatabase
 from stack.layout import write_private

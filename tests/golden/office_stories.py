@@ -42,13 +42,7 @@ from sat_hook.pipeline.account_rules import (
 )
 from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
-from sat_hook.reconciliation.book_commands import (
-    certify,
-    choose_file,
-    prepare,
-    reverse_top_up,
-    settle_break,
-)
+from sat_hook.reconciliation.book_commands import certify, choose_file, prepare, reverse_top_up, settle_break
 from sat_hook.store.prices import PriceHistory
 from tests.golden.stories import story
 from tests.integration.reconciliation.planting import CLOSES, DAY, MAPPING, PRICE, SECOND, Planted

@@ -33,13 +33,7 @@ from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, RecoveryLimits
 from sat_hook.pipeline.outcome_commands import status_command
-from sat_hook.pipeline.overrides import (
-    Resolution,
-    ask_about,
-    pause_account,
-    resolve_order,
-    resume_account,
-)
+from sat_hook.pipeline.overrides import Resolution, ask_about, pause_account, resolve_order, resume_account
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.event_store import Change
 from sat_hook.store.guards import PostgresGuardLedger

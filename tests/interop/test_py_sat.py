@@ -23,14 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from py_sat import SATClient, SATClientConfig
     from py_sat.exceptions import GeneralException
-    from py_sat.models import (
-        ErrorResponse,
-        Field,
-        InquiryRequest,
-        OrderDetail,
-        OrderRequest,
-        ProductStatus,
-    )
+    from py_sat.models import ErrorResponse, Field, InquiryRequest, OrderDetail, OrderRequest, ProductStatus
 
 # dataclasses-json warns where the wire says null for a list that the SDK declares without null (protocol 11).
 pytestmark = pytest.mark.filterwarnings("ignore:'NoneType' object value of non-optional type:RuntimeWarning")

@@ -17,13 +17,7 @@ from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.account import PauseAccount, ResumeAccount
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import (
-    AllowResend,
-    Cancel,
-    EndByOperator,
-    OperatorEnd,
-    Release,
-)
+from sat_hook.domain.order_commands import AllowResend, Cancel, EndByOperator, OperatorEnd, Release
 from sat_hook.pipeline.chunks import Chunk
 from sat_hook.pipeline.errors import AccountPausedError, ApprovalRejectedError, BatchStoppedError
 from sat_hook.pipeline.status_query import ask_about

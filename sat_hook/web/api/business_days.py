@@ -11,10 +11,7 @@ from pydantic import BaseModel, Field
 
 from sat_hook.application.day_books import Signature
 from sat_hook.application.day_reports import MAXIMUM_DAYS_SIGNED, FileKind, OrderChoice, SignedDay
-from sat_hook.application.days import (
-    DayRow,
-    Wait,
-)
+from sat_hook.application.days import DayRow, Wait
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.runs import RunState, RunTask
 from sat_hook.domain.books_commands import Seen

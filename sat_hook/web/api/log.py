@@ -17,13 +17,7 @@ from sat_hook.domain.business_day import midnight
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text, at
-from sat_hook.web.dependencies import (
-    AccountQuery,
-    AuditLogDep,
-    CurrentPerson,
-    DayQuery,
-    RightsInForceDep,
-)
+from sat_hook.web.dependencies import AccountQuery, AuditLogDep, CurrentPerson, DayQuery, RightsInForceDep
 
 router = APIRouter(tags=["audit"])
 

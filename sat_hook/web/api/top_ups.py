@@ -9,11 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS, Right
-from sat_hook.application.top_ups import (
-    MAXIMUM_RECORDED_AT_ONCE,
-    NewTopUp,
-    TopUps,
-)
+from sat_hook.application.top_ups import MAXIMUM_RECORDED_AT_ONCE, NewTopUp, TopUps
 from sat_hook.domain.books_decisions import MAXIMUM_TOP_UP_RUPIAH
 from sat_hook.web.api.book_models import RecordedTopUps, RiseOfAccount, Statement, TopUpPage
 from sat_hook.web.api.documented import route

@@ -26,11 +26,7 @@ from sat_hook.domain.batch_events import ApprovalRefusal
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.errors import (
-    ApprovalTermsChangedError,
-    ApproverRefusedError,
-    LeftOutRefusedError,
-)
+from sat_hook.pipeline.errors import ApprovalTermsChangedError, ApproverRefusedError, LeftOutRefusedError
 from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.web.console import words
 from sat_hook.web.console.batches import segments_of

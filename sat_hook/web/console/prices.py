@@ -11,13 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response, StreamingResponse
 from markupsafe import Markup
 
-from sat_hook.application.prices import (
-    MAXIMUM_COMPARED,
-    MAXIMUM_DAYS,
-    ChangeFilter,
-    Period,
-    ProductHistory,
-)
+from sat_hook.application.prices import MAXIMUM_COMPARED, MAXIMUM_DAYS, ChangeFilter, Period, ProductHistory
 from sat_hook.catalogue import chart
 from sat_hook.catalogue.change_words import KINDS, STATUSES, values_of
 from sat_hook.catalogue.errors import TooManyPeriodsError

@@ -17,14 +17,7 @@ from sat_hook.domain.identity import request_id_of
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.integration.audit.damage import (
-    ORDERS,
-    PROOF,
-    Found,
-    damage,
-    fill,
-    order_stream,
-)
+from tests.integration.audit.damage import ORDERS, PROOF, Found, damage, fill, order_stream
 from tests.integration.audit.keeping import Notary
 from tests.integration.calling_back import receive_callback
 from tests.orders import ACCOUNT, BY_TEST, T0, change_of, received

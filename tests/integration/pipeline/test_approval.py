@@ -19,12 +19,7 @@ from sat_hook.domain.order_commands import Admit, Hold, Quote
 from sat_hook.domain.order_events import HoldReason, QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline.approval import approval_is_needed, approve, ask_for_approval, reject
-from sat_hook.pipeline.approval_request import (
-    ApprovalPolicy,
-    ApprovalRequest,
-    maker_of,
-    quotes_digest,
-)
+from sat_hook.pipeline.approval_request import ApprovalPolicy, ApprovalRequest, maker_of, quotes_digest
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,

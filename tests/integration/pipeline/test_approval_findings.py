@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from sat_hook.commands.handler import (
-    CommandHandler,
-    OrderCommandRequest,
-    OrderCommandResult,
-    load_batch,
-)
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import BatchCommand, RefuseBatch, RejectApproval
 from sat_hook.domain.decision import Refusal

@@ -21,11 +21,7 @@ from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, ClaimLimits
 from sat_hook.pipeline.results import render_results
 from sat_hook.pipeline.submission import Submission
-from sat_hook.pipeline.table_intake import (
-    free_lost_rows,
-    settle_rows,
-    submit_claimed_rows,
-)
+from sat_hook.pipeline.table_intake import free_lost_rows, settle_rows, submit_claimed_rows
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.errors import SpoolError

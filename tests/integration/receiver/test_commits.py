@@ -19,13 +19,7 @@ from sat_hook.receiver.settings import Limits
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
 from stack.postgres import free_port
-from tests.integration.receiver.serving import (
-    OTHER_PRIVATE_PEM,
-    Served,
-    order,
-    serving,
-    settings_for,
-)
+from tests.integration.receiver.serving import OTHER_PRIVATE_PEM, Served, order, serving, settings_for
 from tests.integration.receiver.test_receiver import inbox_size, refusal, rows
 from tests.sql import execute
 

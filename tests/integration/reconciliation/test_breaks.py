@@ -13,10 +13,7 @@ import pytest
 
 from sat_hook.application.break_evidence import BreakEvidenceReader
 from sat_hook.application.break_rows import BreakAct, BreakQuery, BreakSort, ChosenBreaks
-from sat_hook.application.breaks import (
-    MAXIMUM_FILE_BYTES,
-    Breaks,
-)
+from sat_hook.application.breaks import MAXIMUM_FILE_BYTES, Breaks
 from sat_hook.application.days import Days
 from sat_hook.application.errors import (
     BreakNotFoundError,

@@ -11,25 +11,12 @@ import pytest
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.decision import Refusal, RefusalReason
-from sat_hook.domain.order import (
-    STATUS_MISMATCH,
-    Order,
-    OrderState,
-    evolve,
-)
+from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState, evolve
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_MISMATCH, decide
 from tests.orders import T0
 from tests.unit.domain.draw_states import PAGE, page
-from tests.unit.domain.situations import (
-    COMMANDS,
-    HISTORIES,
-    LATER,
-    REQUEST_ID,
-    SITUATIONS,
-    Situation,
-    status,
-)
+from tests.unit.domain.situations import COMMANDS, HISTORIES, LATER, REQUEST_ID, SITUATIONS, Situation, status
 
 PAIRS = list(itertools.product(SITUATIONS, COMMANDS.items()))
 

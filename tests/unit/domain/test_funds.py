@@ -32,11 +32,7 @@ from sat_hook.domain.funds import (
     outstanding,
     reach,
 )
-from sat_hook.domain.order import (
-    Order,
-    OrderState,
-    evolve,
-)
+from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.order_decisions import ORDER_DECIDER, decide
 from tests.deposits import seen
 from tests.orders import T0

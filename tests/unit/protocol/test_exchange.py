@@ -14,13 +14,7 @@ from hypothesis import strategies as st
 from sat_hook.protocol.calls import headers_of, order_request
 from sat_hook.protocol.endpoints import ORDER_PATH, order_path, product_list_query
 from sat_hook.protocol.errors import InvalidRequestIdError
-from sat_hook.protocol.exchange import (
-    FaultKind,
-    TransportFault,
-    WireRequest,
-    WireResponse,
-    http_date,
-)
+from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse, http_date
 
 
 @given(

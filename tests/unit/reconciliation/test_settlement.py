@@ -12,12 +12,7 @@ import pytest
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
-from sat_hook.reconciliation.settlement import (
-    keep_settlement,
-    load_settlement,
-    mapping_from,
-    read_settlement,
-)
+from sat_hook.reconciliation.settlement import keep_settlement, load_settlement, mapping_from, read_settlement
 from sat_hook.store.spool import LocalSpool
 
 PLAIN = SettlementMapping()
