@@ -17,8 +17,7 @@ from sat_hook.application.draft_submissions import DraftSubmissions
 from sat_hook.application.draft_views import DraftView
 from sat_hook.application.drafts import Drafts
 from sat_hook.application.installation import Installation, SATConnection
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.guards import AccountRules
 from sat_hook.protocol.calls import Call, Reply

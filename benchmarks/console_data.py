@@ -17,8 +17,7 @@ from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_decisions import BATCH_DECIDER
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.event_record import Event, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_decisions import ORDER_DECIDER

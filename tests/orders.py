@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.batch import Batch, evolve_batch
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.event_record import Event, Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
 from sat_hook.store.event_store import Change, StatusEvidence

@@ -25,8 +25,7 @@ from sat_hook.application.approval_questions import (
 from sat_hook.application.batch_standing import awaits_approval
 from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.order_details import order_row
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
 from sat_hook.commands.handler import load_batch

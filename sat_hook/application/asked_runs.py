@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from sat_hook.application.errors import RunNotFoundError, RunsError, StartRefusedError
 from sat_hook.application.installation import Installation, names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import Run, Runs, RunTask
 from sat_hook.application.service import clock_on
 from sat_hook.presentation.hints import did_you_mean

@@ -11,8 +11,7 @@ from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import EventNotFoundError, ListingRefusedError
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.order_details import HistoryEntry, history_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.audit.actions import TYPES_OF_TABLES, ActionKind, same_act
 from sat_hook.audit.checkpoints import has_its_root

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sat_hook.application.order_exports import record_export
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import ExportedContent, OrdersExported

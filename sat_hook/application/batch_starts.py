@@ -11,8 +11,7 @@ from sat_hook.application.asked_runs import refuse_unknown, start_run
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.errors import StartRefusedError
 from sat_hook.application.installation import names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import BATCH_DAG, Run, Runs
 from sat_hook.application.service import Service, clock_on
 from sat_hook.commands.handler import CommandHandler, load_batch

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sat_hook.application.break_rows import BreakRow, row_of
 from sat_hook.application.breaks import Breaks
 from sat_hook.application.order_details import OrderRow, order_row
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
 from sat_hook.domain.books import AccountBooks

@@ -29,8 +29,7 @@ from sat_hook.application.break_rows import (
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, FileRefusedError
 from sat_hook.application.listings import USUAL_PAGE, limited
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason

@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from sat_hook.application.decision_acts import RIGHTS, ActOnOrders, BulkAct, Undone
 from sat_hook.application.decision_worker import DecisionWorker
 from sat_hook.application.errors import DecisionNotFoundError, SelectionChangedError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason

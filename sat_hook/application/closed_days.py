@@ -10,8 +10,7 @@ from typing import cast
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import DayNotClosedError
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS
+from sat_hook.application.rights import BOOK_READERS, Person
 from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
 from sat_hook.domain.books_events import BookedBreak, SaldoTerms

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sat_hook.application.installation import names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.pipeline.draft import Draft
 from sat_hook.pipeline.errors import OrderFileError

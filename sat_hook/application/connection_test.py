@@ -6,8 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 
 

@@ -10,8 +10,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.books_commands import Seen

@@ -13,8 +13,7 @@ from sat_hook.application.cursors import cursor_of, place_of
 from sat_hook.application.day_books import MAXIMUM_ORDERS_ON_REQUEST, DayBooks, Signature
 from sat_hook.application.days import DayRow, Days, DayState
 from sat_hook.application.errors import CursorError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.books import PostedClose, fold_books
 from sat_hook.domain.books_commands import Seen

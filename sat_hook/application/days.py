@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sat_hook.application.installation import names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
 from sat_hook.application.service import Service, clock_on
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books

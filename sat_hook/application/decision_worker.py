@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from sat_hook.application.decision_acts import ActOnOrders, BulkAct, Undone, failed
 from sat_hook.application.installation import Installation
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order

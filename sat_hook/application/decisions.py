@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sat_hook.application.errors import OwnBatchError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on
 from sat_hook.domain.order import Order
 from sat_hook.domain.people import is_same_person

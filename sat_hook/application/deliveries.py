@@ -7,8 +7,7 @@ from datetime import datetime
 
 from sat_hook.application.batch_standing import BatchQuery, BatchRow
 from sat_hook.application.listings import USUAL_PAGE, Listings, Page
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named

@@ -12,7 +12,7 @@ from sat_hook.application.batch_starts import BatchStarts, RunPolicies
 from sat_hook.application.draft_views import DraftView, by_parts, state_of, summary_of
 from sat_hook.application.drafts import Drafts, reading
 from sat_hook.application.errors import DraftChangedError, DraftRefusedError
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.service import Service, clock_on
 from sat_hook.application.submissions import OrderUpload, Submissions

@@ -20,8 +20,7 @@ from sat_hook.application.draft_views import (
 )
 from sat_hook.application.errors import DraftChangedError, DraftNotFoundError, DraftRefusedError
 from sat_hook.application.installation import names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.bad_rows import bad_rows_csv

@@ -8,8 +8,7 @@ from typing import BinaryIO
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.listings import Page
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.service import Service
 from sat_hook.audit import exports

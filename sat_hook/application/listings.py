@@ -27,8 +27,7 @@ from sat_hook.application.batch_standing import BatchQuery, BatchRow, StoppedBat
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on, handler_on
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError

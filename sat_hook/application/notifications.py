@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Channel
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on
 from sat_hook.commands.aggregates import USERS
 from sat_hook.commands.handler import CommandHandler

@@ -14,8 +14,7 @@ from typing import IO
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderRow, order_row
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport

@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from sat_hook.application.installation import Installation, names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.pipeline.order_template import TemplateProduct, template_csv, template_workbook
 from sat_hook.presentation.text_tables import TableFormat
 

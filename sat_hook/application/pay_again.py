@@ -16,8 +16,7 @@ from enum import StrEnum
 from sat_hook.application.draft_views import DraftView
 from sat_hook.application.drafts import Drafts
 from sat_hook.application.errors import NothingToPayAgainError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.identity import request_id_of

@@ -12,8 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from sat_hook.application.errors import ListingRefusedError
-from sat_hook.application.person import Person
 from sat_hook.application.prices import ChangeFilter, Period, Prices
+from sat_hook.application.rights import Person
 from sat_hook.application.service import Service
 from sat_hook.catalogue import change_words, chart
 from sat_hook.catalogue.errors import TooManyPeriodsError

@@ -17,8 +17,7 @@ from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError, ProductNotListedError
 from sat_hook.application.installation import account_among
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
 from sat_hook.catalogue.weekly import Week, WeekSummary, read_week

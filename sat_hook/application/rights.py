@@ -1,4 +1,4 @@
-"""The rights of people, given to users and roles in a file, with defaults by Airflow's role names.
+"""People and their rights, given to users and roles in a file, with defaults by Airflow's role names.
 
 The file that ``SAT_RIGHTS_FILE`` names is JSON::
 
@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from sat_hook.application.errors import RightsFileError
-from sat_hook.domain.people import is_same_login
+from sat_hook.application.errors import RightMissingError, RightsFileError
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.people import USER_PREFIX, is_same_login
 from sat_hook.presentation.hints import did_you_mean
-from sat_hook.store.trusted_file import read_trusted
+from sat_hook.store.private_files import read_trusted
 
 RIGHTS_VARIABLE = "SAT_RIGHTS_FILE"
 MAXIMUM_RIGHTS_BYTES = 262_144
@@ -130,3 +132,30 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(set(names)) != len(names):
         raise ValueError("a name is written twice")
     return dict(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An authenticated user.
+
+    :param name: the name under which events record what the person does (law 13).
+    """
+
+    name: str
+    rights: frozenset[Right]
+
+    def has(self, right: Right) -> bool:
+        """Whether the person has a right."""
+        return right in self.rights
+
+    def require(self, *rights: Right) -> None:
+        """Check that the person has one of these rights.
+
+        :raises RightMissingError: when the person has none of them.
+        """
+        if not self.rights.intersection(rights):
+            raise RightMissingError(self.name, *rights)
+
+    def by(self, action: str) -> Provenance:
+        """The provenance of an action of the person."""
+        return Provenance(f"{USER_PREFIX}{self.name}", f"plugin:{action}")

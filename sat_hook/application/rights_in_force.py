@@ -7,8 +7,7 @@ from datetime import datetime
 
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.listings import Page
-from sat_hook.application.person import Person
-from sat_hook.application.rights import DEFAULTS, Holders, Right, rights_in
+from sat_hook.application.rights import DEFAULTS, Holders, Person, Right, rights_in
 from sat_hook.application.service import Service
 from sat_hook.domain.console_users import UserRightsSeen
 from sat_hook.domain.event_record import RecordedEvent

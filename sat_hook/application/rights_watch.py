@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sat_hook.application.errors import RightsFileError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Holders, Right, rights_in
+from sat_hook.application.rights import Holders, Person, Right, rights_in
 from sat_hook.application.service import Service
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.commands.aggregates import RIGHTS, USERS

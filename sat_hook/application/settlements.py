@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import FileRefusedError, RivalFilesError, UploadNotFoundError
 from sat_hook.application.listings import USUAL_PAGE, Page, limited
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import SetAsideCause, SettlementImported, SettlementMappingSaved

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.aggregates import USERS
 from sat_hook.domain.console_users import SignIn

@@ -6,8 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from sat_hook.application.errors import RecheckRefusedError, WrongAccountError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.order import Order

@@ -7,8 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from sat_hook.application.installation import AccountNames, names_of
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.funds import BalanceObservation

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.service import Service
 from sat_hook.audit.checkpoints import last_checkpoint

@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sat_hook.domain.books_events import BooksEvent
-from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import RecordedEvent, utc_text
+from sat_hook.domain.event_record import RecordedEvent, registered_events, utc_text
 from sat_hook.domain.people import USER_PREFIX, is_same_person
 from sat_hook.store import log
 from sat_hook.store.database import Database

@@ -27,8 +27,7 @@ from sat_hook.audit.cover import NAME as COVER
 from sat_hook.audit.cover import LastVerification, last_verification, render_cover
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.domain.checkpoint import CheckpointText
-from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import RecordedEvent, utc_text
+from sat_hook.domain.event_record import RecordedEvent, registered_events, utc_text
 from sat_hook.domain.export import Export
 from sat_hook.domain.masking import masked_data, masked_words
 from sat_hook.domain.verifications import LogVerified

@@ -16,12 +16,11 @@ from pydantic import ValidationError
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.amounts import is_amount
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.errors import UnknownEventError
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import Event, RecordedEvent
 from sat_hook.domain.printable import printable
+from sat_hook.domain.rupiah import is_amount
 from sat_hook.domain.same_order import differing_members
 from sat_hook.protocol.errors import (
     MalformedKeyError,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sat_hook.cli.errors import CommandError
 from sat_hook.store.errors import UntrustedFileError
-from sat_hook.store.trusted_file import read_trusted
+from sat_hook.store.private_files import read_trusted
 
 CONFIG_VARIABLE = "SAT_CONFIG"
 USUAL_FILE = Path(".stack") / "sat.env"

@@ -17,8 +17,7 @@ from sat_hook.domain.account import AccountCommand, AccountStanding, new_account
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import BatchCommand
 from sat_hook.domain.decision import Refusal, RefusalReason
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance, StreamId
+from sat_hook.domain.event_record import Event, Provenance, StreamId
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order

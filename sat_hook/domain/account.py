@@ -12,8 +12,7 @@ from pydantic import AwareDatetime, Field
 from sat_hook.domain.account_rules import RulesCommand, RulesEvent, RulesStanding, decide_rules, evolve_rules
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
-from sat_hook.domain.event import Event, Frozen, register
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, Frozen, StreamKind, register
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.legacy_events import EarlierRulesEvent

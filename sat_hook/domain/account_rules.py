@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.domain.decision import Decision, Refusal, RefusalReason, refuse
-from sat_hook.domain.event import Event, Frozen, register
+from sat_hook.domain.event_record import Event, Frozen, register
 from sat_hook.domain.guards import MAXIMUM_DUPLICATE_DAYS, AccountRules, GuardRules
 from sat_hook.domain.people import is_same_person, user_named
 

@@ -17,8 +17,7 @@ from enum import StrEnum
 from sat_hook.domain import account as account_events
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.business_day import business_day
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import Event, RecordedEvent
 from sat_hook.domain.printable import printable
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.domain.status_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS

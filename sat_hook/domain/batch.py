@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain import legacy_events as legacy
-from sat_hook.domain.event import Event, Frozen
+from sat_hook.domain.event_record import Event, Frozen
 from sat_hook.domain.people import is_same_person
 
 

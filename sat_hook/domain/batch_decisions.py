@@ -17,8 +17,7 @@ from sat_hook.domain.batch_commands import (
     WithdrawBatch,
 )
 from sat_hook.domain.decision import Decider, Decision, Record, Refusal, RefusalReason, nothing_yet, refuse
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, StreamKind
 
 
 def decide_batch(batch: Batch | None, command: BatchCommand) -> Decision:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import AwareDatetime
 
 from sat_hook.domain.account_rules import RuleValues
-from sat_hook.domain.event import Event, Frozen, register
+from sat_hook.domain.event_record import Event, Frozen, register
 from sat_hook.domain.grouping import Rows
 
 

@@ -13,8 +13,7 @@ from pydantic import Field
 from sat_hook.domain import books_events as happened
 from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import Event, RecordedEvent
 
 E = TypeVar("E", bound=happened.BooksEvent)
 

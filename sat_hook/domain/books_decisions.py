@@ -12,8 +12,7 @@ from sat_hook.domain.account import AccountStanding, evolve_account, new_account
 from sat_hook.domain.books import AccountBooks, PostedClose
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.decision import Decider, Decision, Record, Refusal, RefusalReason, refuse
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, StreamKind
 from sat_hook.domain.people import is_same_person
 from sat_hook.domain.rupiah import rupiah
 

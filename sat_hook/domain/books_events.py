@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import AwareDatetime
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
-from sat_hook.domain.event import Event, Frozen, register
+from sat_hook.domain.event_record import Event, Frozen, register
 from sat_hook.domain.settlement_mapping import SettlementMapping
 
 

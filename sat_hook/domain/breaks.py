@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sat_hook.domain.event import Frozen
+from sat_hook.domain.event_record import Frozen
 
 
 class BreakCategory(StrEnum):

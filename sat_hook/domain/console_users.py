@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
-from sat_hook.domain.event import Event, Frozen, register
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, Frozen, StreamKind, register
 
 SESSIONS_KEPT = 50
 """Sessions of a user that are recognized; an older one is recorded once more when it is used again."""

@@ -10,8 +10,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, StreamKind
 
 State = TypeVar("State")
 Command = TypeVar("Command")

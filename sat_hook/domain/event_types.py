@@ -17,8 +17,7 @@ from sat_hook.domain import (
     rights_seen,
     verifications,
 )
-from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import StreamKind, registered_events
 
 _MODULES: Mapping[StreamKind, tuple[ModuleType, ...]] = {
     StreamKind.ORDER: (order_events,),

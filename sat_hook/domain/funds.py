@@ -43,7 +43,7 @@ class BalanceObservation:
 class Commitment:
     """What one order takes, or may take, from the deposit.
 
-    :param rupiah: see :func:`sat_hook.domain.amounts.committed_rupiah`.
+    :param rupiah: see :func:`sat_hook.domain.rupiah.committed_rupiah`.
     :param is_sent: False while it is only reserved.
     :param debit_proven_at: since when SAT has certainly taken the money; None while that is not certain.
     """

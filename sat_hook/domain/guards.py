@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sat_hook.domain.amounts import committed_rupiah
 from sat_hook.domain.approval_tiers import ApprovalTiers, both_rights
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold
 from sat_hook.domain.order_events import HoldReason
+from sat_hook.domain.rupiah import committed_rupiah
 
 DEFAULT_DUPLICATE_DAYS = 7
 MAXIMUM_DUPLICATE_DAYS = 365

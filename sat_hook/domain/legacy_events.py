@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.domain import account_rules, batch_events, books_events, order_events
-from sat_hook.domain.event import Event, Frozen, register
+from sat_hook.domain.event_record import Event, Frozen, register
 from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
 

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sat_hook.domain import amounts
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.decision import Refusal, RefusalReason, refuse
-from sat_hook.domain.event import Event, Frozen
+from sat_hook.domain.event_record import Event, Frozen
 from sat_hook.domain.order_state import OrderState as OrderState
+from sat_hook.domain.rupiah import is_amount
 from sat_hook.domain.same_order import mismatch_in_words
 
 LONGEST_ATTEMPT = timedelta(minutes=15)
@@ -277,7 +277,7 @@ def _named(**rupiah: int | None) -> dict[str, object]:
     What older releases took for an amount, and is none, is unknown.
     """
     named = {name: amount for name, amount in rupiah.items() if amount is not None}
-    return {name: amount if amounts.is_amount(amount) else None for name, amount in named.items()}
+    return {name: amount if is_amount(amount) else None for name, amount in named.items()}
 
 
 def _debited(order: Order, occurred_at: datetime) -> dict[str, object]:

@@ -12,8 +12,7 @@ from dataclasses import replace
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet, refuse
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, StreamKind
 from sat_hook.domain.order import Order, OrderState, evolve, wrong_state
 from sat_hook.domain.order_commands import OperatorEnd, OrderCommand, ReplyVerdict
 from sat_hook.domain.same_order import differing_members

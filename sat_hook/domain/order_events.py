@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event_record import Event, register
 
 
 class QuoteSource(StrEnum):

@@ -13,10 +13,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.amounts import is_amount
-from sat_hook.domain.event import Event, registered_events
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import Event, RecordedEvent, registered_events
 from sat_hook.domain.order import Order, OrderState, evolve
+from sat_hook.domain.rupiah import is_amount
 
 MARK_DIGITS = 15
 """The number of hexadecimal digits of an event's digest that are kept, as one 60-bit number."""

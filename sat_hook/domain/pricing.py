@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
 
-from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.domain.client_numbers import number_shape_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_events import RejectionReason
+from sat_hook.domain.rupiah import MAXIMUM_AMOUNT_RUPIAH, is_amount
 
 MAXIMUM_CODES_LOOKED_FOR = 30
 """Most unlisted codes of one validation for which a similar code is searched."""

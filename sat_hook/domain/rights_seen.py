@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
-from sat_hook.domain.event import Event, Frozen, register
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, Frozen, StreamKind, register
 
 HolderKind = Literal["user", "role"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sat_hook.domain.event import Frozen
+from sat_hook.domain.event_record import Frozen
 
 MAXIMUM_WORD_CHARACTERS = 200
 MAXIMUM_WORDS = 200

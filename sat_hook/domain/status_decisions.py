@@ -10,7 +10,7 @@ from __future__ import annotations
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.decision import Decision, Refusal, RefusalReason, refuse
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.same_order import differing_members, mismatch_in_words
 

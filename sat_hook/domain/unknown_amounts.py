@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sat_hook.domain.amounts import is_amount
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.order import SALES_PRICE, Order
 from sat_hook.domain.order_commands import (
     OrderCommand,
@@ -16,6 +15,7 @@ from sat_hook.domain.order_commands import (
     UnreadableAmount,
 )
 from sat_hook.domain.order_events import AmountUnknown, CheckoutAccepted, SignedStatus
+from sat_hook.domain.rupiah import is_amount
 
 _MEMBERS = {
     SALES_PRICE: "sales_price_rupiah",

@@ -7,8 +7,7 @@ from datetime import datetime
 from pydantic import AwareDatetime
 
 from sat_hook.domain.decision import Decider, Decision, Record
-from sat_hook.domain.event import Event, Frozen, register
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import Event, Frozen, StreamKind, register
 
 
 @register

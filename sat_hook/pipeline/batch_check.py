@@ -16,8 +16,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSubmitted, RowVerdict
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.decision import Refusal
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.event_record import Event, StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import NO_RULES, AccountRules, Usage, amount_of, rule_on

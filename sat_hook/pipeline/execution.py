@@ -14,7 +14,6 @@ from functools import partial
 
 from sat_hook.commands.errors import ContentionError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
-from sat_hook.domain.amounts import is_above_quote
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.business_day import day_bounds
@@ -26,6 +25,7 @@ from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
+from sat_hook.domain.rupiah import is_above_quote
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     ChargedAboveQuoteError,

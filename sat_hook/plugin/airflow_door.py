@@ -19,8 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sat_hook.application.errors import RightMissingError, RightsFileError
 from sat_hook.application.evidence_packs import EXPORT_DAG
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import BATCH_DAG, CLOSING_DAG, REJECT
 from sat_hook.application.verifications import VERIFICATION_DAG
 

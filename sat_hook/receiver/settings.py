@@ -27,7 +27,7 @@ from sat_hook.protocol.errors import MalformedKeyError
 from sat_hook.protocol.signing import Padding, Verifier
 from sat_hook.receiver.errors import ReceiverSettingsError
 from sat_hook.store.errors import UntrustedFileError
-from sat_hook.store.trusted_file import read_trusted
+from sat_hook.store.private_files import read_trusted
 
 MAXIMUM_CONFIG_BYTES = 1024 * 1024
 MAXIMUM_KEY_BYTES = 16 * 1024

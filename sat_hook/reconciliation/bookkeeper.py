@@ -10,8 +10,14 @@ from sat_hook.domain.books import AccountBooks, fold_books
 from sat_hook.domain.books_commands import BooksCommand
 from sat_hook.domain.books_events import BooksEvent, DepositObserved
 from sat_hook.domain.decision import Record, RefusalReason
-from sat_hook.domain.event import Event, registered_events
-from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.event_record import (
+    Event,
+    Provenance,
+    RecordedEvent,
+    StreamId,
+    StreamKind,
+    registered_events,
+)
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.ports import Clock
 from sat_hook.reconciliation.errors import BooksRefusedError, ClocksApartError, NotReproducedError

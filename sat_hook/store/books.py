@@ -14,8 +14,7 @@ from sat_hook.domain.books_events import (
     BreakFileAttached,
     BreaksRecorded,
 )
-from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind, registered_events
 from sat_hook.domain.identity import account_id_of
 from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row

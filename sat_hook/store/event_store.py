@@ -12,8 +12,7 @@ from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import RowsTakenIn, RowVerdict
 from sat_hook.domain.console_users import ConsoleUser
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.event_record import Event, Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.rights_seen import RightsStanding

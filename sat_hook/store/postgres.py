@@ -13,8 +13,14 @@ from pydantic_core import to_json
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.event import parse_event
-from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind, event_digest
+from sat_hook.domain.event_record import (
+    Provenance,
+    RecordedEvent,
+    StreamId,
+    StreamKind,
+    event_digest,
+    parse_event,
+)
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.domain.order_movements import OrderMovement, mark_of, movement_of

@@ -31,8 +31,8 @@ from sat_hook.web.api import (
     settlements,
     top_ups,
 )
-from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
+from sat_hook.web.api.models import describe_api
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
 from sat_hook.web.console import audit_evidence, audit_log, deliveries, home, new_batch, prices

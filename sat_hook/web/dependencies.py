@@ -29,9 +29,9 @@ from sat_hook.application.listings import Listings
 from sat_hook.application.notifications import Notifications
 from sat_hook.application.order_exports import OrderExports
 from sat_hook.application.pay_again import PayAgain
-from sat_hook.application.person import Person
 from sat_hook.application.price_files import PriceFiles
 from sat_hook.application.prices import Prices
+from sat_hook.application.rights import Person
 from sat_hook.application.rights_in_force import RightsInForce
 from sat_hook.application.rights_watch import RightsWatch, SeenRights
 from sat_hook.application.rule_book import RuleBook

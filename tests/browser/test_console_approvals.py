@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from sat_hook.application.approvals import Approvals
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.application.runs import RunState
 from sat_hook.domain.order import OrderState
 from tests.browser.chromium import Page, needs_chromium

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sat_hook.application.draft_submissions import DraftSubmissions
 from sat_hook.application.drafts import Drafts
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.application.runs import RunState
 from sat_hook.domain.order import OrderState
 from tests.browser.chromium import Page, needs_chromium

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sat_hook.application.batch_starts import BatchStarts
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.application.runs import BATCH_DAG, RunState
 from sat_hook.application.submissions import OrderUpload, Submissions
 from sat_hook.domain.batch import BatchState

@@ -25,8 +25,7 @@ from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.books import AccountBooks, fold_books
 from sat_hook.domain.books_events import BooksEvent
-from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind, registered_events
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_position
 from sat_hook.store.errors import SpoolError

@@ -18,7 +18,7 @@ from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.alerts import ALERTING_TYPES, Alert, AlertKind, AlertMessage, messages_of
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.decision import Record
-from sat_hook.domain.event import Event, registered_events
+from sat_hook.domain.event_record import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.notifications import Choice
 from sat_hook.hooks.application_database import ApplicationHook

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 from sandbox.world import World
 from sat_hook.domain.batch_events import ApprovalRequested
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamId
+from sat_hook.domain.event_record import Event, StreamId
 from sat_hook.domain.order import Order
 from sat_hook.protocol.exchange import TransportFault, WireResponse
 from sat_hook.store.event_store import StatusEvidence

@@ -19,8 +19,7 @@ from sat_hook.domain.batch_events import (
     FundsReserved,
     OrdersLeftOut,
 )
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.event_record import Event, Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order, evolve
 from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK
 from sat_hook.store.event_store import Change

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from sandbox.orders import Status
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.event_record import Event, Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.protocol.errors import SignatureError
 from sat_hook.protocol.exchange import WireResponse

@@ -11,8 +11,7 @@ from sat_hook.application.attention import AccountRow, CallbackHealth, KeyRow
 from sat_hook.application.connection_test import Tested
 from sat_hook.application.rights import Right
 from sat_hook.domain.account import AccountStanding
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Document, Page, rows_of
+from sat_hook.web.api.models import Document, Page, route, rows_of
 from sat_hook.web.dependencies import (
     AccountPath,
     AccountsDep,

@@ -12,8 +12,7 @@ from sat_hook.application.approval_questions import Cost, LeftOut, NotAnswered
 from sat_hook.application.approvals import ANSWERS_AT_ONCE, LEFT_OUT_ROWS
 from sat_hook.application.rights import Right
 from sat_hook.store import approvals
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Document, Page
+from sat_hook.web.api.models import Document, Page, route
 from sat_hook.web.api.orders import Order
 from sat_hook.web.dependencies import ApprovalsDep, BatchId, CurrentPerson, Reason
 

@@ -12,8 +12,7 @@ from sat_hook.application.listings import RECHECK_DAYS, USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.store import account_lists
 from sat_hook.store.rechecks import RecheckCount
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, at
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, at, route
 from sat_hook.web.dependencies import CurrentPerson, ListingsDep
 
 router = APIRouter(tags=["lists"])

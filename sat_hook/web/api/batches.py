@@ -31,8 +31,7 @@ from sat_hook.web.api.batch_models import (
     FirstRun,
     StartedRun,
 )
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Limit, Page, Text, rows_of
+from sat_hook.web.api.models import Cursor, Limit, Page, Text, route, rows_of
 from sat_hook.web.dependencies import (
     AccountQuery,
     BatchId,

@@ -17,8 +17,7 @@ from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import Suggestion
 from sat_hook.web.api.book_models import Ageing, BreakDetails, BreakPage, BreakPreview, Decided
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Limit, members_of
+from sat_hook.web.api.models import Cursor, Limit, members_of, route
 from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, Reason, service
 from sat_hook.web.downloads import as_download, parts_of
 from sat_hook.web.uploads import uploaded_by

@@ -21,8 +21,7 @@ from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.figures import OrderLine, by_product_and_state
 from sat_hook.reconciliation.model import Adjustment, MatchTotals, WaterfallLine
 from sat_hook.reconciliation.versions import Version
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Page, Text, at
+from sat_hook.web.api.models import Cursor, Document, Page, Text, at, route
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountPath,

@@ -11,8 +11,7 @@ from sat_hook.application import closed_days
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS
 from sat_hook.domain.books_events import SaldoTerms
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, rows_of
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, route, rows_of
 from sat_hook.web.dependencies import AccountPath, ClosedDaysDep, CurrentPerson, DayPath
 
 router = APIRouter(prefix="/books/{account}", tags=["books"])

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from sat_hook.application.day_books import Signature
 from sat_hook.application.rights import Right
 from sat_hook.domain.breaks import BreakState
-from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import route
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountPath,

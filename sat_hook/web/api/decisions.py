@@ -13,8 +13,7 @@ from sat_hook.application.bulk_decisions import BulkDecision, Chosen
 from sat_hook.application.decision_acts import RIGHTS, BulkAct
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Document, members_of
+from sat_hook.web.api.models import Document, members_of, route
 from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, DecisionId, Reason
 
 MAXIMUM_REQUEST_IDS = 10_000

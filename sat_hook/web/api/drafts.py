@@ -16,7 +16,7 @@ from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
 from sat_hook.pipeline.row_findings import Light
 from sat_hook.presentation.text_tables import TableFormat
-from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import route
 from sat_hook.web.dependencies import CurrentPerson, HostDep, PayAgainDep, service
 from sat_hook.web.downloads import TABLES, as_download
 from sat_hook.web.uploads import uploaded_by

@@ -13,8 +13,7 @@ from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, RunState
 from sat_hook.application.verifications import VerificationRow
 from sat_hook.domain.verifications import LogVerified
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Page
+from sat_hook.web.api.models import Cursor, Document, Page, route
 from sat_hook.web.dependencies import (
     CurrentPerson,
     EvidencePacksDep,

@@ -15,8 +15,7 @@ from sat_hook.application.rights_in_force import HoldersRow
 from sat_hook.audit.actions import ActionKind
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.event_record import StreamKind
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text, at
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text, at, route
 from sat_hook.web.dependencies import AccountQuery, AuditLogDep, CurrentPerson, DayQuery, RightsInForceDep
 
 router = APIRouter(tags=["audit"])

@@ -11,8 +11,7 @@ from sat_hook.application.notifications import ACKNOWLEDGING, MAXIMUM_ACKNOWLEDG
 from sat_hook.application.rights import Right
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.notifications import Choice
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Document
+from sat_hook.web.api.models import Document, route
 from sat_hook.web.dependencies import CurrentPerson, NotificationsDep, Reason
 
 router = APIRouter(tags=["notifications"])

@@ -18,8 +18,7 @@ from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
 from sat_hook.domain.prices import ChangeKind, PriceSnapshot, SnapshotOutcome
 from sat_hook.presentation.language import Language
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, at
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, at, route
 from sat_hook.web.api.products import Listing, Price
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceFilesDep, PricesDep
 from sat_hook.web.downloads import as_download, written

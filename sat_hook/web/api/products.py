@@ -8,8 +8,7 @@ from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.domain.prices import ListedProduct, PricePeriod
 from sat_hook.store.account_lists import FoundProduct
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text, route
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep
 
 router = APIRouter(tags=["prices"])

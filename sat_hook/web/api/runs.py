@@ -11,8 +11,7 @@ from sat_hook.application.asked_runs import AskedDag
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import RunTask
 from sat_hook.web.api.batch_models import StartedRun
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Document
+from sat_hook.web.api.models import Document, route
 from sat_hook.web.dependencies import AskedRunsDep, BatchStartsDep, CurrentPerson, RunsDep
 
 router = APIRouter(tags=["runs"])

@@ -12,8 +12,7 @@ from sat_hook.application.settlements import Settlements
 from sat_hook.domain.settlement_files import MAXIMUM_MAPPING_NAME_CHARACTERS
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.web.api.book_models import ImportedFile, KeptMapping, SettlementFile, SettlementUpload
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Limit, Page
+from sat_hook.web.api.models import Cursor, Limit, Page, route
 from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, service
 from sat_hook.web.uploads import uploaded_by
 

@@ -12,8 +12,7 @@ from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.top_ups import MAXIMUM_RECORDED_AT_ONCE, NewTopUp, TopUps
 from sat_hook.domain.books_decisions import MAXIMUM_TOP_UP_RUPIAH
 from sat_hook.web.api.book_models import RecordedTopUps, RiseOfAccount, Statement, TopUpPage
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Limit, members_of
+from sat_hook.web.api.models import Cursor, Limit, members_of, route
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, Reason, service
 from sat_hook.web.uploads import uploaded_by
 

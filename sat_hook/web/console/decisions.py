@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from sat_hook.application.bulk_decisions import Chosen
 from sat_hook.application.decision_acts import RIGHTS, BulkAct, Undone
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.domain.order import OrderState
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.web.console import order_acts, words

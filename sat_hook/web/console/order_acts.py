@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import is_same_person
 from sat_hook.pipeline.overrides import Resolution

@@ -25,8 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from sat_hook.application.errors import RightMissingError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.presentation import chart_style
 from sat_hook.presentation.charts import sparkline
 from sat_hook.presentation.templates import templates_of

@@ -17,7 +17,7 @@ from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order
 from sat_hook.protocol.errors import MalformedKeyError

@@ -15,7 +15,7 @@ import pytest
 import time_machine
 
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.protocol.errors import ReplyTimeoutError
 from sat_hook.protocol.exchange import FaultKind, TransportFault
 from sat_hook.store.database import Database

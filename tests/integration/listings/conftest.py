@@ -11,8 +11,7 @@ import pytest
 
 from sat_hook.application.batch_standing import StoppedBatches
 from sat_hook.application.listings import Listings
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.account_rules import RuleValues

@@ -11,8 +11,7 @@ import pytest
 from sat_hook.application.approval_questions import Answered, LeftOut, NotAnswered
 from sat_hook.application.approvals import ANSWERS_AT_ONCE, Approvals
 from sat_hook.application.errors import RightMissingError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain import order_events

@@ -11,8 +11,7 @@ import pytest
 from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.errors import RightMissingError
 from sat_hook.application.evidence_packs import EXPORT_DAG, EvidencePacks
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.sign_ins import SeenSessions, SignIns
 from sat_hook.application.verifications import VERIFICATION_DAG, Verifications
 from sat_hook.audit.actions import ACCESS_TYPES

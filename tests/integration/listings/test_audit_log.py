@@ -17,8 +17,7 @@ from sat_hook.application.errors import (
     ListingRefusedError,
     RightMissingError,
 )
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.rights_in_force import RightsInForce
 from sat_hook.application.rights_watch import RightsWatch, SeenRights
 from sat_hook.audit.actions import ActionKind

@@ -12,8 +12,7 @@ from sat_hook.application.bulk_decisions import BulkDecision, BulkDecisions, Bul
 from sat_hook.application.decision_acts import BulkAct
 from sat_hook.application.decision_worker import DecisionWorker, decide_next_part
 from sat_hook.application.errors import DecisionNotFoundError, RightMissingError, SelectionChangedError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.audit.actions import actions_since
 from sat_hook.commands.errors import ContentionError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain import order_events

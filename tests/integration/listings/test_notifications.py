@@ -13,8 +13,7 @@ from sat_hook.application.attention import NeedKind
 from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.errors import RightMissingError
 from sat_hook.application.notifications import Notifications
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage
 from sat_hook.domain.errors import NotificationRefusedError

@@ -13,7 +13,7 @@ from sat_hook.application.cursors import cursor_of
 from sat_hook.application.errors import ListingRefusedError, RightMissingError
 from sat_hook.application.listings import OrderPage, list_name
 from sat_hook.application.order_details import OrderRow
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.audit.actions import actions_since
 from sat_hook.domain import order_events
 from sat_hook.domain.alerts import Alert, AlertKind

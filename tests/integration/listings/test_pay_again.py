@@ -11,8 +11,7 @@ import pytest
 
 from sat_hook.application.errors import NothingToPayAgainError, RightMissingError
 from sat_hook.application.pay_again import EARLIER_ORDER, NotAgain, PayAgain
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.domain import order_events
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import OrderState

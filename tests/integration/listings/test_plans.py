@@ -15,8 +15,7 @@ from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.days import Days
 from sat_hook.application.listings import Listings
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.store import order_lists

@@ -12,10 +12,9 @@ import pytest
 
 from sat_hook.application import prices as application
 from sat_hook.application.errors import CursorError, ListingRefusedError, RightMissingError
-from sat_hook.application.person import Person
 from sat_hook.application.price_files import ChartFormat, PriceFiles
 from sat_hook.application.prices import ChangeFilter, Period, Prices
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.order_events import OrderSucceeded

@@ -14,8 +14,7 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.event_record import Event, StreamId, StreamKind
 from sat_hook.domain.funds import MovementKind, available_rupiah, commitment_of, outstanding
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import OrderState

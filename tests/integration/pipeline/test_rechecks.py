@@ -13,7 +13,7 @@ import pytest
 
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import AlertKind
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import SendWindow
 from sat_hook.domain.rechecks import RecheckFinding

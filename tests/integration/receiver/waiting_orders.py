@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.event_record import Event, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import Order
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.limits import PollingLimits

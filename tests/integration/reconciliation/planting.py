@@ -13,8 +13,7 @@ from sat_hook.domain.books_commands import RecordTopUp
 from sat_hook.domain.books_events import SettlementMapping
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.decision import Record
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.event_record import Event, Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
 from sat_hook.reconciliation.bookkeeper import BookKeeper

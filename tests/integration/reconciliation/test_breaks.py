@@ -22,8 +22,7 @@ from sat_hook.application.errors import (
     FileRefusedError,
     RightMissingError,
 )
-from sat_hook.application.person import Person
-from sat_hook.application.rights import BOOK_READERS, Right
+from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.audit.breaks_in_log import compare_breaks
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections

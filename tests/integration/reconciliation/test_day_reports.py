@@ -12,8 +12,7 @@ from sat_hook.application import day_reports
 from sat_hook.application.day_books import Signature
 from sat_hook.application.day_reports import DayReport, DayReports, FileKind, OrderChoice
 from sat_hook.application.errors import CursorError, RightMissingError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.breaks import BreakState
 from sat_hook.presentation.language import Language

@@ -9,8 +9,7 @@ import pytest
 
 from sat_hook.application.days import DayRow, Days, DayState, Wait, WaitKind
 from sat_hook.application.errors import RightMissingError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import CLOSING_DAG, RunState
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import book_commands

@@ -16,8 +16,7 @@ from sat_hook.application.errors import (
     RivalFilesError,
     UploadNotFoundError,
 )
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.settlements import MAXIMUM_UPLOAD_BYTES, MAXIMUM_UPLOADS, FileStanding, Settlements
 from sat_hook.domain.masking import masked_number
 from sat_hook.domain.settlement_mapping import SettlementMapping

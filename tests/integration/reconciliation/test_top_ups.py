@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sat_hook.application.errors import RightMissingError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.top_ups import MAXIMUM_RECORDED_AT_ONCE, NewTopUp, TopUps
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.commands.handler import CommandHandler

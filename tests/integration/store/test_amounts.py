@@ -7,7 +7,7 @@ from contextlib import closing
 
 import psycopg2
 
-from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
+from sat_hook.domain.rupiah import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.protocol.messages import parse_order
 from stack.databases import ApplicationDatabase
 from tests.unit.protocol.test_messages import order_body

@@ -16,8 +16,7 @@ import pytest
 from sat_hook.audit.rebuild import compare_projections, rebuild_projections
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.event_record import Event, StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, commitment_of, may_come_back_rupiah, outstanding
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_decisions import ORDER_DECIDER

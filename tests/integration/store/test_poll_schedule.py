@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.identity import batch_id_of
 from sat_hook.store.callbacks import Callback, CallbackTable
 from sat_hook.store.database import Database

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore

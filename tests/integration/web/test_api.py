@@ -27,7 +27,7 @@ from schemathesis.checks import (
 from sat_hook.application.rights import Right
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.web.api.documented import RIGHTS_MEMBER
+from sat_hook.web.api.models import RIGHTS_MEMBER
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.fuzzing import examples

@@ -12,8 +12,7 @@ import pytest
 
 from sat_hook.application.batch_starts import BatchStarts, RunPolicies
 from sat_hook.application.errors import RightMissingError, StartRefusedError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import BATCH_DAG, RunState
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError

@@ -16,10 +16,8 @@ from sat_hook.application.decision_acts import BulkAct
 from sat_hook.application.decision_worker import DecisionWorker
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.errors import OwnBatchError
-from sat_hook.application.person import Person
-from sat_hook.application.rights import Right
-from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance
+from sat_hook.application.rights import Person, Right
+from sat_hook.domain.event_record import Event, Provenance
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution

@@ -24,7 +24,7 @@ from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.books_commands import RecordClose
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of

@@ -121,7 +121,7 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
     world_with(stack, CHEAP_REPLIES)
     for module in ("sat_hook.domain.guards", "sat_hook.testing.guards"):
         stack.enter_context(patch(f"{module}.amount_of", counted))
-    stack.enter_context(patch("sat_hook.domain.amounts.is_amount", lambda rupiah: True))
+    stack.enter_context(patch("sat_hook.domain.rupiah.is_amount", lambda rupiah: True))
     stack.enter_context(patch("sat_hook.domain.unknown_amounts.is_amount", lambda rupiah: True))
 
 

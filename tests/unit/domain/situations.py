@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand, ReplyVerdict

@@ -15,7 +15,7 @@ from sat_hook.domain.account import (
     fold_account,
 )
 from sat_hook.domain.decision import Refusal
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.order_events import OrderReleased
 from tests.orders import T0
 

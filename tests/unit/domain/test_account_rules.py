@@ -23,7 +23,7 @@ from sat_hook.domain.account_rules import (
     looser_than,
 )
 from sat_hook.domain.decision import Refusal
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
 
 FRESH = AccountStanding(account_id="A", account="demo")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, committed_rupiah, is_above_quote
 from sat_hook.domain.funds import commitment_of, may_come_back_rupiah
 from sat_hook.domain.guards import GuardRules, Usage, amount_of, rule_on
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.order_decisions import ORDER_DECIDER, decide
+from sat_hook.domain.rupiah import MAXIMUM_AMOUNT_RUPIAH, committed_rupiah, is_above_quote
 from tests.orders import T0
 from tests.unit.domain.situations import COMMANDS, HISTORIES, REQUEST_ID, reply, status
 

@@ -20,7 +20,7 @@ from sat_hook.domain import (
 )
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.alerts import ALERTING_TYPES
-from sat_hook.domain.event import Event, registered_events
+from sat_hook.domain.event_record import Event, registered_events
 from sat_hook.domain.masking import IN_WORDS, NAMES, PERSONAL, SET_ASIDE
 
 MODULES = (

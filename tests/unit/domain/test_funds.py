@@ -18,7 +18,7 @@ from sat_hook.domain.account import (
     evolve_account,
 )
 from sat_hook.domain.decision import Refusal, RefusalReason
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.funds import (
     Commitment,
     Movement,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sat_hook.domain.event import registered_events
+from sat_hook.domain.event_record import registered_events
 from sat_hook.domain.masking import MASK, PERSONAL, masked_data, masked_members
 from tests.orders import received
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.event import Event, registered_events
+from sat_hook.domain.event_record import Event, registered_events
 from sat_hook.domain.order import Order, OrderState, Refusal, evolve
 from sat_hook.domain.order_decisions import decide
 from sat_hook.domain.order_movements import EndProof, movement_of, moving_types

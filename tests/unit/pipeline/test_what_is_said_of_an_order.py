@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.order import Order, evolve
 from sat_hook.domain.order_events import HoldReason, OrderFailed, OrderHeld, OrderReceived
 from sat_hook.pipeline.execution import reason_for_log

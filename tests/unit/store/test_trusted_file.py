@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sat_hook.store.errors import UntrustedFileError
-from sat_hook.store.trusted_file import read_trusted
+from sat_hook.store.private_files import read_trusted
 
 
 @pytest.fixture

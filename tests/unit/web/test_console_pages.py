@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from sat_hook.application.errors import DraftRefusedError, RightMissingError
-from sat_hook.application.person import Person
+from sat_hook.application.rights import Person
 from sat_hook.store.errors import (
     AnswerNotKeptError,
     KeyInUseError,

@@ -10,8 +10,7 @@ import pytest
 from sat_hook.application.order_details import HistoryEntry
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import ActionKind
-from sat_hook.domain.event import registered_events
-from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_record import StreamKind, registered_events
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
 from sat_hook.web.console import event_words
 from sat_hook.web.console.audit_log import RIGHTS

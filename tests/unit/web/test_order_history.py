@@ -10,7 +10,7 @@ import pytest
 
 from sat_hook.application.order_details import HistoryEntry
 from sat_hook.domain import order_events
-from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.web.console.language import Language, Wording
