@@ -99,7 +99,8 @@ class ClusterSiege(Siege):
                 member.kill()
 
     def _judge(self) -> list[str]:
-        return super()._judge() + self._workers_without_tasks() + self._hosts_without_logs()
+        findings = super()._judge() + self._workers_without_tasks() + self._missing_objects()
+        return findings + self._unreadable_logs()
 
     def _workers_without_tasks(self) -> list[str]:
         hosts = self._hosts()
@@ -117,7 +118,17 @@ class ClusterSiege(Siege):
             cursor.execute(query)
             return dict(cursor.fetchall())
 
-    def _hosts_without_logs(self) -> list[str]:
+    def _unreadable_logs(self) -> list[str]:
+        """The API server shows the logs of tasks whose machines are gone."""
+        for name in self._cluster.service_names:
+            if name.startswith("worker") and (process := self._cluster.service(name).process()):
+                self._end(process)
+        api = self._api()
+        logs = {run: api.task_log(DAG_ID, run, "intake") for run in self._batches.values()}
+        self._say(f"characters of the logs of intake: {sorted(map(len, logs.values()))}")
+        return [f"the log of {run} was not read from s3" for run, log in logs.items() if "s3://" not in log]
+
+    def _missing_objects(self) -> list[str]:
         """What the object store holds: the logs of tasks, and a result file for each batch."""
         url = self._cluster.settings().environment()["AWS_ENDPOINT_URL"]
         listed = requests.get(f"{url}/{BUCKET}?list-type=2&max-keys=1000&prefix=", timeout=60)
