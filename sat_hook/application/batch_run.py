@@ -31,11 +31,18 @@ from sat_hook.pipeline.account_rules import (
 )
 from sat_hook.pipeline.approval import approval_is_needed, approve, ask_for_approval, reject
 from sat_hook.pipeline.approval_request import ApprovalPolicy, ApprovalRequest
-from sat_hook.pipeline.balance import BalanceReport, check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.escalations import EscalatedOrders, escalated_orders
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
-from sat_hook.pipeline.funding import Reservation, record_observation, refuse_batch, reserve, shortage
+from sat_hook.pipeline.funding import (
+    BalanceReport,
+    Reservation,
+    check_balance,
+    record_observation,
+    refuse_batch,
+    reserve,
+    shortage,
+)
 from sat_hook.pipeline.guards import GuardReport, guard_batch
 from sat_hook.pipeline.intake import IntakeReport, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits

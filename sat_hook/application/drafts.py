@@ -23,8 +23,7 @@ from sat_hook.application.installation import names_of
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.identity import digest_of, draft_id_of
-from sat_hook.pipeline.bad_rows import bad_rows_csv
-from sat_hook.pipeline.draft import Draft, PaysAgain, change_of, draft_of
+from sat_hook.pipeline.draft import Draft, PaysAgain, bad_rows_csv, change_of, draft_of
 from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetRow
 from sat_hook.pipeline.row_findings import Light, RowFinding

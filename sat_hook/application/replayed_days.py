@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
-from sat_hook.audit.reports import Verdict
+from sat_hook.audit.replay import Verdict
 from sat_hook.domain.books_events import BookedBreak, BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
@@ -26,7 +26,7 @@ MAXIMUM_BREAKS_NAMED = 5
 
 
 class ClosedDays:
-    """A :class:`~sat_hook.audit.reports.ReportMaker` for the results of closing a day.
+    """A :class:`~sat_hook.audit.replay.ReportMaker` for the results of closing a day.
 
     Orders are folded from the log with the current code; stored rows of movements are not used. Signed texts
     are read again, so a role without the right to read them compares nothing.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
-from sat_hook.audit.reports import Verdict
+from sat_hook.audit.replay import Verdict
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain.batch_events import BatchResultsWritten
 from sat_hook.domain.event_record import RecordedEvent

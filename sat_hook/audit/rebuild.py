@@ -26,8 +26,7 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
-from sat_hook.domain.order_sums import OrderSums
+from sat_hook.domain.order_movements import OrderMovement, OrderSums, PlacedMovement, fold_with_movements
 from sat_hook.domain.rights_seen import RIGHTS_DECIDER
 from sat_hook.domain.verifications import VERIFICATION_DECIDER
 from sat_hook.store.breaks import FollowedTables

@@ -1,7 +1,8 @@
 """Replays the log with this release's code: the state as of a position, and the reports that were given out.
 
 Run it before an upgrade. It finds on the real log what the new release reads differently from the running
-one. It writes nothing, and the schema may still be that of the running release.
+one. It writes nothing, and the schema may still be that of the running release. Every kind of report has an
+event with the position as of which it was made, and its digest; reports are compared byte for byte.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol
 
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.rebuild import STREAMS_PER_GROUP, compare_group, each_folded, projection_shape
-from sat_hook.audit.reports import ReportMaker, Verdict
 from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent, StreamKind
 from sat_hook.domain.grouping import grouped
@@ -28,6 +29,29 @@ from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.log import events_between
 from sat_hook.store.postgres import PostgresEventStore, recorded_at
 from sat_hook.store.projections import DerivedTables, Folded
+
+
+class Verdict(StrEnum):
+    """The result of recreating a report."""
+
+    EQUAL = "equal"
+    DIFFERS = "differs"
+    NOT_COMPARABLE = "not comparable"
+    SUMS_ONLY = "equal in number and sum, their submitted files being removed by retention or archived"
+
+
+class ReportMaker(Protocol):
+    """Recreates one kind of report."""
+
+    name: str
+    """The plural name of the kind."""
+
+    event_type: str
+    """The event type of a report that was given out."""
+
+    def check(self, recorded: RecordedEvent, report: Report) -> Verdict:
+        """Recreate the report of this event and report every difference with its place."""
+
 
 StateLine = Callable[[str], None]
 """Takes one stream's state as a line of JSON."""

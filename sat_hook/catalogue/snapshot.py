@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sat_hook.catalogue.absence_check import Confirmation, PriceSource, confirm
-from sat_hook.catalogue.comparison import after_changes, compare, missing_from
 from sat_hook.catalogue.errors import PriceListRefusedError
-from sat_hook.catalogue.price_list import price_list_of
+from sat_hook.catalogue.price_list import after_changes, compare, missing_from, price_list_of
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import ReportPriceList
 from sat_hook.domain.alerts import Alert, AlertKind, unreadable_products

@@ -12,7 +12,7 @@ import typer
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import moment
-from sat_hook.cli.time_options import end_from, moment_from
+from sat_hook.cli.options import end_from, moment_from
 from sat_hook.domain.business_day import business_day
 
 app = typer.Typer(help="Evidence for others, and who did what.", no_args_is_help=True)

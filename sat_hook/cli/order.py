@@ -1,8 +1,10 @@
-"""``sat order``: one order, and the orders that wait for a person."""
+"""``sat order``: one order with its history, and the orders that wait for a person."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +17,12 @@ from sat_hook.cli.options import Reason
 from sat_hook.domain.masking import masked_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
     from sat_hook.cli.airflow_api import AirflowApi
+
 
 ORDERS = Columns("order", "state", "since (WIB)", "account", "batch", ">row", ">quoted", "reason")
 RESOLUTIONS = ("succeeded", "failed", "resend")
@@ -225,8 +228,6 @@ def _print_facts(out: Console, order: Mapping[str, Any]) -> None:
 def _print_timeline(out: Console, details: Mapping[str, Any]) -> None:
     from rich.text import Text
 
-    from sat_hook.cli.timeline import timeline
-
     out.print()
     for line in timeline(details["history"], details["callbacks"]):
         text = Text.assemble(
@@ -237,3 +238,90 @@ def _print_timeline(out: Console, details: Mapping[str, Any]) -> None:
         )
         out.print(text)
     out.print()
+
+
+MAXIMUM_TEXT_CHARACTERS = 160
+
+_SHOWN = frozenset(
+    {
+        "admin_fee_rupiah", "amount_rupiah", "attempt", "charged_rupiah", "code", "detail", "error_code",
+        "error_detail", "found", "fulfilled_at", "http_status", "is_inquiry", "is_signed",
+        "list_price_rupiah", "max_rupiah", "member", "partner_fee_rupiah", "price_rupiah", "product_code",
+        "reason", "reported_status", "row_number", "sales_price_rupiah", "send_before", "source",
+        "valid_until",
+    }
+)  # fmt: skip
+"""Members of events that are shown. Bodies, fields, names and digests stay in the log."""
+
+_MOMENTS = frozenset({"fulfilled_at", "send_before", "valid_until"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a timeline."""
+
+    at: datetime
+    name: str
+    detail: str
+    by: str
+
+    @property
+    def when(self) -> str:
+        """The moment, as shown."""
+        return moment(self.at)
+
+
+def timeline(history: Iterable[Mapping[str, Any]], callbacks: Iterable[Mapping[str, Any]]) -> list[Line]:
+    """Return an order's events and callbacks, as the API has them, by time."""
+    lines = [
+        Line(
+            datetime.fromisoformat(entry["at"]),
+            f"{entry['version']} {entry['kind']}",
+            _detail(entry["parameters"]),
+            f"{entry['actor']} · {entry['cause']}",
+        )
+        for entry in history
+    ]
+    lines += [
+        Line(
+            datetime.fromisoformat(seen["received_at"]),
+            "· callback",
+            _of_callback(seen),
+            seen["remote_address"] or "unknown source",
+        )
+        for seen in callbacks
+    ]
+    return sorted(lines, key=lambda line: line.at)
+
+
+def _detail(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{_label(name)} {_value(name, value)}"
+        for name, value in parameters.items()
+        if name in _SHOWN and value is not None and value != ""
+    )
+
+
+def _of_callback(seen: Mapping[str, Any]) -> str:
+    parts = [f"verified with key {seen['key_fingerprint']}"]
+    if seen["repeats"] and seen["last_repeat_at"] is not None:
+        last = moment(datetime.fromisoformat(seen["last_repeat_at"]))
+        parts.append(f"came {seen['repeats']} more times, last at {last}")
+    if seen["is_waiting"]:
+        parts.append("waits for a status check")
+    return ", ".join(parts)
+
+
+def _label(name: str) -> str:
+    return name.removesuffix("_rupiah").replace("_", " ")
+
+
+def _value(name: str, value: Any) -> str:
+    if name.endswith("_rupiah"):
+        return rupiah(value)
+    if name in _MOMENTS:
+        return moment(datetime.fromisoformat(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = " ".join(str(value).split())
+    return text if len(text) <= MAXIMUM_TEXT_CHARACTERS else f"{text[:MAXIMUM_TEXT_CHARACTERS]}…"

@@ -14,7 +14,7 @@ from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import moment as shown_moment
 from sat_hook.cli.formatting import plain
-from sat_hook.cli.time_options import moment_from
+from sat_hook.cli.options import moment_from
 
 if TYPE_CHECKING:
     from rich.console import Console

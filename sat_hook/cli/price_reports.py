@@ -11,6 +11,7 @@ import typer
 
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import Columns
+from sat_hook.cli.options import day_from
 from sat_hook.cli.price_history import (
     Account,
     Code,
@@ -22,7 +23,6 @@ from sat_hook.cli.price_history import (
     rupiah,
     safe,
 )
-from sat_hook.cli.time_options import day_from
 
 MOVES = Columns("product", "name", ">before", ">after", ">by")
 MARGINS = Columns("product", ">succeeded", ">sales price", ">margin", ">percent", ">no fee", ">above list")

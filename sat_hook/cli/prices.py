@@ -12,6 +12,7 @@ from sat_hook.cli import price_reports
 from sat_hook.cli.context import console
 from sat_hook.cli.dag_runs import AskedRun, ask_for_run
 from sat_hook.cli.formatting import Columns, Rows, plain
+from sat_hook.cli.options import moment_from
 from sat_hook.cli.price_history import (
     Account,
     Code,
@@ -26,7 +27,6 @@ from sat_hook.cli.price_history import (
     rupiah,
     safe,
 )
-from sat_hook.cli.time_options import moment_from
 
 if TYPE_CHECKING:
     from rich.console import Console

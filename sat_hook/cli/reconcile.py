@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -11,11 +14,9 @@ import typer
 from sat_hook.cli.books import Named, show_breaks, show_days, show_files, show_saldo, show_versions
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.dag_runs import ask_for_run
-from sat_hook.cli.day_reports import report
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import rupiah
-from sat_hook.cli.options import Reason, rupiah_from
-from sat_hook.cli.time_options import day_from, moment_from
+from sat_hook.cli.options import Reason, day_from, moment_from, rupiah_from
 
 DAG_ID = "nightly_reconciliation"
 BREAK_ID = re.compile(r"K[A-Z2-7]{15}")
@@ -164,7 +165,31 @@ def certify(context: typer.Context, day: Day, reason: Reason, account: Named = N
     _sign(context, account, day, "certify", reason)
 
 
-app.command("report")(report)
+@app.command("report")
+def report(
+    context: typer.Context,
+    day: Day,
+    account: Named = None,
+    output: Annotated[Path, typer.Option(help="A folder for the files, or the name of a .zip")] = Path(),
+    version: Annotated[
+        int | None, typer.Option(help="An earlier version; default: the newest", min=1)
+    ] = None,
+) -> None:
+    """Fetch the report of a closed day: workbook, PDFs, breaks and orders, with all decisions and signatures.
+
+    A version never changes. Later decisions and signatures make a new version, which lists the earlier ones.
+    """
+    named = day_from(day, "DAY").isoformat()
+    with airflow_of(settings_of(context)) as airflow:
+        fetched = airflow.day_report(airflow.account_or_only(account), named, version)
+    out = console()
+    try:
+        for path in _saved(fetched.content, output):
+            out.print(f"{path}: {path.stat().st_size:,} bytes", markup=False)
+    except OSError as error:
+        raise CommandError.of_system(f"--output {output}", error, "a place that can be written to") from None
+    except zipfile.BadZipFile:
+        raise CommandError.at("the report", "no ZIP", "the files of a report; try again") from None
 
 
 @topup_app.command("record")
@@ -232,3 +257,21 @@ def _sign(context: typer.Context, account: str | None, day: str, signature: str,
         f"{signed['open_breaks']} breaks open"
     )
     out.print(f"prepared by {signed['prepared_by']}, certified by {signed['certified_by'] or 'no one yet'}")
+
+
+def _saved(content: bytes, output: Path) -> list[Path]:
+    from sat_hook.store.private_files import private_file
+
+    if output.suffix.lower() == ".zip":
+        with private_file(output) as file:
+            file.write(content)
+        return [output]
+    output.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.namelist():
+            path = output / PurePosixPath(member).name
+            with private_file(path) as file:
+                file.write(archive.read(member))
+            paths.append(path)
+    return paths

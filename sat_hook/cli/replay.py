@@ -14,15 +14,14 @@ import typer
 from sat_hook.cli.context import console, database_of, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import moment
-from sat_hook.cli.time_options import moment_from
+from sat_hook.cli.options import moment_from
 from sat_hook.domain.business_day import business_day, midnight
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sat_hook.audit.findings import Finding
-    from sat_hook.audit.replay import Replay, StateLine
-    from sat_hook.audit.reports import ReportMaker
+    from sat_hook.audit.replay import Replay, ReportMaker, StateLine
     from sat_hook.store.database import Database
 
 FOUND_TROUBLE = 1
@@ -127,7 +126,7 @@ def _print(finding: Finding) -> None:
 
 def _print_replay(out: Console, replayed: Replay) -> None:
     from sat_hook.application.replayed_days import ClosedDays
-    from sat_hook.audit.reports import Verdict
+    from sat_hook.audit.replay import Verdict
 
     streams = sum(state.streams for state in replayed.states.values())
     when = "" if replayed.moment is None else f", recorded {moment(replayed.moment)} WIB"

@@ -1,8 +1,11 @@
-"""The state of a sent order after each of its events, as one narrow row that can be summed.
+"""Rows that every store can sum: the state of a sent order after each event, and what an order counts with.
 
 The store keeps a row for each event (``sat.order_movements``). Closing a day reads these rows and compares
 positions and times. Only :func:`sat_hook.domain.order.evolve` decides what an event does to an order's state,
 price or charge.
+
+The store also keeps a row beside the order's document. SQL only adds rows and compares times. This module and
+the functions that it calls decide what an order takes from limits and from its account's deposit.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import Any, NamedTuple
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event_record import Event, RecordedEvent, registered_events
+from sat_hook.domain.funds import is_reserved, outstanding_until, refundable_until
+from sat_hook.domain.guards import amount_of, counted_at, counts
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.rupiah import is_amount
 
@@ -136,3 +141,31 @@ def _end_proof(order: Order) -> EndProof:
     if order.ended_by_operator:
         return EndProof.BY_OPERATOR
     return EndProof.SIGNED if order.has_signed_end else EndProof.REJECTED
+
+
+class OrderSums(NamedTuple):
+    """The numbers of one order. Rupiah and UTC.
+
+    :param committed_rupiah: the amount with which the order counts.
+    :param is_reservable: funds are reserved for it as soon as its batch's reservation reaches its row.
+    :param outstanding_until: a deposit observed by then may not show its debit; None when it takes nothing.
+    :param refundable_until: until when a refund may still be to come; None when there can be none.
+    :param counted_at: since when it counts in limits; None while it does not.
+    """
+
+    committed_rupiah: int
+    is_reservable: bool
+    outstanding_until: datetime | None
+    refundable_until: datetime | None
+    counted_at: datetime | None
+
+
+def sums_of(order: Order) -> OrderSums:
+    """The sums of the order in its current state."""
+    return OrderSums(
+        committed_rupiah=amount_of(order),
+        is_reservable=is_reserved(order, order.row_number),
+        outstanding_until=outstanding_until(order),
+        refundable_until=refundable_until(order),
+        counted_at=counted_at(order) if counts(order) else None,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sat_hook.commands.handler import CommandHandler, load_batch
@@ -16,14 +16,24 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.same_order import differing_members
 from sat_hook.pipeline.errors import BatchStoppedError, OrderFileError
-from sat_hook.pipeline.goods_file import goods_file
 from sat_hook.pipeline.result_rows import SubmittedRows
-from sat_hook.presentation.text_tables import TableFormat
+from sat_hook.presentation.text_tables import TableFormat, TextTable
 from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import SpoolReader
+
+DELIVERY_COLUMNS = ("order_id", "row", "product_code", "client_number", "voucher_code", "serial_number")
+_TABLE = TextTable("goods", DELIVERY_COLUMNS, (22, 8, 28, 22, 30, 30))
+
+
+def goods_file(rows: Iterable[Sequence[str]], file_format: TableFormat, delimiter: str) -> bytes:
+    """The file; ``rows`` have cells for ``DELIVERY_COLUMNS``. What would run as a formula is text.
+
+    :param delimiter: of the CSV.
+    """
+    return _TABLE.content(rows, as_workbook=file_format is TableFormat.XLSX, delimiter=delimiter)
 
 
 class GoodsCount(NamedTuple):

@@ -1,8 +1,12 @@
-"""A draft: an upload that a person maps, mends and checks before it is submitted. Pure."""
+"""A draft: an upload that a person maps, mends and checks before it is submitted. Pure.
+
+Its rows that cannot be paid are a file to mend and upload again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import io
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -11,7 +15,7 @@ from sat_hook.domain.batch_events import CellChange, ColumnMeaning, OrderFileMen
 from sat_hook.domain.grouping import row_ranges, rows_in
 from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
-from sat_hook.pipeline.order_columns import column_of
+from sat_hook.pipeline.order_columns import RESULT_COLUMNS, column_of
 from sat_hook.pipeline.order_sheet import (
     OrderSheet,
     SheetEnd,
@@ -19,9 +23,12 @@ from sat_hook.pipeline.order_sheet import (
     SheetFormat,
     SheetRow,
     check_columns,
+    edited,
     match_columns,
     order_csv,
 )
+from sat_hook.pipeline.row_findings import RowFinding
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 
 MAXIMUM_CHANGES = 1_000
 """Changed cells of one draft."""
@@ -257,3 +264,33 @@ def rows_of_text(ranges: str) -> frozenset[int]:
     """
     parts = (part.partition("-") for part in ranges.split(",") if part)
     return rows_in(tuple((int(first), int(last or first)) for first, _, last in parts))
+
+
+FIX_COLUMNS = ("sat_reason", "sat_message")
+"""Columns of a result file: they are ignored when the file is uploaded again."""
+
+
+def bad_rows_csv(
+    draft: Draft,
+    rows: Sequence[SheetRow],
+    findings: Mapping[int, Sequence[RowFinding]],
+    said: Callable[[RowFinding], str],
+) -> bytes:
+    """The rows with the draft's titles, and columns that say what to fix. UTF-8 with BOM, safe to open.
+
+    :param findings: those of a check, by row number.
+    :param said: what is wrong and what to do, in the person's language.
+    """
+    kept = [place for place, column in enumerate(draft.columns) if column not in RESULT_COLUMNS]
+    out = io.StringIO(newline="")
+    writer = SpreadsheetWriter(out, draft.facts.delimiter or ",")
+    writer.row([*(draft.header[place] for place in kept), *FIX_COLUMNS])
+    edits = draft.edits
+    for row in rows:
+        cells = edited(row.cells, edits.get(row.row_number, {}))
+        cells += [""] * (len(draft.columns) - len(cells))
+        found = findings.get(row.row_number, ())
+        reasons = "; ".join(dict.fromkeys(one.code for one in found)) or "set_aside"
+        messages = "; ".join(dict.fromkeys(map(said, found)))
+        writer.row([*(cells[place] for place in kept), reasons, messages])
+    return out.getvalue().encode("utf-8-sig")

@@ -1,5 +1,7 @@
 """Funding: reserve funds for quoted orders before they are sent; otherwise the batch waits, shrinks or ends.
 
+The balance check is early and rough, and reserves nothing.
+
 The deposit is SAT's ledger. We know one saldo, which is a little old, and our own log. The formula of
 :mod:`sat_hook.domain.funds` decides what both allow. A lock for each account spans reading what is
 outstanding and appending what is added, so batches that reserve at the same time never commit more together
@@ -18,7 +20,7 @@ from sat_hook.domain import funds
 from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch
-from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
+from sat_hook.domain.batch_events import BalanceChecked, FundsReserved, ShortFundsPolicy
 from sat_hook.domain.decision import Record, Refusal
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
@@ -307,3 +309,48 @@ def _append(handler: CommandHandler, batch: Batch, reserved: FundsReserved, prov
         # An exception that leaves the block also rolls the renewals back.
         raise ContentionError(f"batch {batch.batch_id} changed while funds were reserved: {refusal.detail}")
     return after
+
+
+UNSENT = (OrderState.RECEIVED, OrderState.QUOTED)
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceReport:
+    """Rupiah. ``unpriced`` orders need an inquiry first and count as 0 in the estimate."""
+
+    saldo_rupiah: int
+    estimate_rupiah: int
+    priced: int
+    unpriced: int
+
+    @property
+    def is_short(self) -> bool:
+        """True when the deposit holds less than the lowest possible cost of the orders."""
+        return self.estimate_rupiah > self.saldo_rupiah
+
+    @property
+    def in_words(self) -> str:
+        """The comparison, for people."""
+        return (
+            f"the deposit holds {rupiah(self.saldo_rupiah)}; {self.priced} orders cost at least "
+            f"{rupiah(self.estimate_rupiah)}, {self.unpriced} bills are not known yet"
+        )
+
+
+def check_balance(
+    handler: CommandHandler, batch_id: str, saldo_rupiah: int, provenance: Provenance
+) -> BalanceReport:
+    """Compare the deposit with the lowest possible cost of the unsent orders."""
+    batch = load_batch(handler.store, batch_id)
+    estimate = priced = unpriced = 0
+    for order in each_order(handler.store, OrderSlice(batch_id, UNSENT)):
+        price = order.quote_rupiah or (order.amount_rupiah if order.is_inquiry else order.list_price_rupiah)
+        if price:
+            estimate += price
+            priced += 1
+        else:
+            unpriced += 1
+    if batch.state is BatchState.VALIDATED:
+        checked = BalanceChecked(saldo_rupiah=saldo_rupiah, estimate_rupiah=estimate)
+        handler.apply_to_batch(batch_id, Record(checked), provenance)
+    return BalanceReport(saldo_rupiah, estimate, priced, unpriced)

@@ -1,7 +1,7 @@
 """Read an order file as people and Excel really write it, without guessing about money or identity.
 
 A pure function of bytes: :class:`OrderFile` gives the order of each row, or what is wrong with it.
-Encodings are in :mod:`~sat_hook.pipeline.text_encoding`, separators in :mod:`~sat_hook.pipeline.csv_dialect`,
+Encodings are in :mod:`~sat_hook.pipeline.csv_reader`, separators in :mod:`~sat_hook.pipeline.csv_reader`,
 titles in :mod:`~sat_hook.pipeline.order_columns`, cells in :mod:`~sat_hook.pipeline.order_rows`.
 """
 

@@ -10,12 +10,11 @@ from typing import Protocol
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import RowSetAside
 from sat_hook.domain.order import Order
-from sat_hook.pipeline.csv_reader import CsvReader
+from sat_hook.pipeline.csv_reader import SINGLE_BYTE, CsvReader
 from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.intake import submitted_bytes
 from sat_hook.pipeline.order_columns import REQUIRED, is_result_column
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
-from sat_hook.pipeline.text_encoding import SINGLE_BYTE
 from sat_hook.presentation.spreadsheet_csv import neutral, neutral_at_the_begin, plain
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.event_store import OrderSlice, each_order

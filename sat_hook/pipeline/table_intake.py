@@ -19,7 +19,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.alerting import Tell, no_alerts
-from sat_hook.pipeline.csv_dialect import DELIMITERS
+from sat_hook.pipeline.csv_reader import DELIMITERS
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import FILE_LIMITS, ClaimLimits, FileLimits
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem

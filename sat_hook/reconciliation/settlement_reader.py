@@ -1,5 +1,7 @@
 """Reads a settlement file's rows into a frame, chunk by chunk: each row good, set aside with a reason, or a
 total.
+
+Totals are compared with the rows.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat_hook.domain.rupiah import tight_rupiah
 from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, RowKind, SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_cells import (
@@ -35,7 +38,6 @@ from sat_hook.reconciliation.settlement_cells import (
 from sat_hook.reconciliation.settlement_csv import Chunk
 from sat_hook.reconciliation.settlement_header import names_in, places_of
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementNote, SettlementRows, TotalRow
-from sat_hook.reconciliation.settlement_totals import judge_totals
 
 MAXIMUM_ROWS = 5_000_000
 MAXIMUM_CHARACTERS = 200
@@ -326,3 +328,46 @@ def _is_plain(texts: list[str]) -> bool:
     """Whether all texts have only characters that can be kept; one fast check decides nearly all cases."""
     together = "".join(texts)
     return together.isascii() and "\x00" not in together
+
+
+MAXIMUM_TOTALS_JUDGED = 50
+
+
+def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[SettlementNote]:
+    """Compare totals with the rows above them: the sum of the sales, or of sales less refunds, of all rows or
+    of those since the last total; or their number."""
+    good = frame[frame["trouble"] == ""]
+    agreed: list[str] = []
+    doubtful: list[str] = []
+    before = 0
+    for total in totals[:MAXIMUM_TOTALS_JUDGED]:
+        above = good[good["file_row"] < total.file_row]
+        text = f"row {total.file_row} is a total or footer"
+        if total.rupiah is None:
+            agreed.append(f"{text} without an amount")
+            continue
+        text += f" of {tight_rupiah(total.rupiah)}"
+        sums = _sums_of(above) | _sums_of(above[above["file_row"] > before])
+        before = total.file_row
+        if total.rupiah in sums:
+            agreed.append(f"{text}; the rows above agree")
+        elif len(good) < len(frame):
+            agreed.append(f"{text}; it is not compared, because some rows are set aside")
+        else:
+            doubtful.append(f"{text}; the rows above it add up to {tight_rupiah(int(above['rupiah'].sum()))}")
+    if len(totals) > MAXIMUM_TOTALS_JUDGED:
+        agreed.append(f"{len(totals) - MAXIMUM_TOTALS_JUDGED:,} more rows are totals or footers")
+    notes = [SettlementNote(NoteKind.TOTALS, text) for text in agreed]
+    if doubtful:
+        more = f", and {len(doubtful) - 1:,} more totals do not agree" if len(doubtful) > 1 else ""
+        notes.append(SettlementNote(NoteKind.TOTALS, doubtful[0] + more, is_doubt=True))
+    return notes
+
+
+def _sums_of(rows: pd.DataFrame) -> set[int]:
+    """Return the values that a total of rows may have: their sums, signed or not, and their number."""
+    is_sale, is_paid = rows["kind"] == RowKind.SALE.value, rows["status"] == "succeeded"
+    found = set()
+    for chosen in (rows, rows[is_paid], rows[is_sale], rows[is_sale & is_paid]):
+        found |= {int(chosen["rupiah"].sum()), int(chosen["rupiah"].abs().sum()), len(chosen)}
+    return found

@@ -23,8 +23,7 @@ from sat_hook.domain.event_record import (
 )
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_decisions import ORDER_DECIDER
-from sat_hook.domain.order_movements import OrderMovement, mark_of, movement_of
-from sat_hook.domain.order_sums import OrderSums, sums_of
+from sat_hook.domain.order_movements import OrderMovement, OrderSums, mark_of, movement_of, sums_of
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreBusyError

@@ -14,8 +14,7 @@ from psycopg2.extras import Json
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_movements import PlacedMovement, moving_types
-from sat_hook.domain.order_sums import OrderSums, sums_of
+from sat_hook.domain.order_movements import OrderSums, PlacedMovement, moving_types, sums_of
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import recorded_from_row

@@ -11,7 +11,7 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.pipeline import order_columns
 from sat_hook.pipeline.cell_marks import MARKS
-from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS
+from sat_hook.pipeline.delivery import DELIVERY_COLUMNS
 from sat_hook.pipeline.results import VERDICTS
 from tests.docs.pages import CHECKOUT, first_codes, page, rows
 

@@ -23,11 +23,10 @@ from sat_hook.domain.order_events import QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline.approval import approve, ask_for_approval, reject
 from sat_hook.pipeline.approval_request import ApprovalPolicy
-from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import PipelineError
 from sat_hook.pipeline.execution import Gate
-from sat_hook.pipeline.funding import record_observation
+from sat_hook.pipeline.funding import check_balance, record_observation
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.pipeline.intake import take_in

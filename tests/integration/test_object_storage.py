@@ -13,7 +13,7 @@ from airflow.sdk.io import store as attached
 
 from sat_hook.application.settings import read_settings
 from sat_hook.audit.errors import PublicationError
-from sat_hook.cli.audit_keys import published_at
+from sat_hook.cli.log import published_at
 from sat_hook.hooks.audit import checkpoint_publication
 from sat_hook.hooks.spool import ObjectStorageSpool, exports_folder, keep_export, spool_at
 from sat_hook.reconciliation.settlement_intake import seen_from_outside

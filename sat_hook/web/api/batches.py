@@ -47,9 +47,8 @@ from sat_hook.web.dependencies import (
     RunsDep,
     SubmissionsDep,
 )
-from sat_hook.web.downloads import TABLES, as_download
+from sat_hook.web.files import TABLES, as_download, body_of
 from sat_hook.web.progress_page import HEADERS, progress_page
-from sat_hook.web.uploads import body_of
 
 POSITION_HEADER = "X-SAT-Log-Position"
 NOTICE_HEADER = "X-SAT-Notice"

@@ -19,8 +19,7 @@ from sat_hook.reconciliation.suggestions import Suggestion
 from sat_hook.web.api.book_models import Ageing, BreakDetails, BreakPage, BreakPreview, Decided
 from sat_hook.web.api.models import Cursor, Limit, members_of, route
 from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, Reason, service
-from sat_hook.web.downloads import as_download, parts_of
-from sat_hook.web.uploads import uploaded_by
+from sat_hook.web.files import as_download, parts_of, uploaded_by
 
 MAXIMUM_BREAK_IDS = 10_000
 BREAK_ID = "^K[A-Z2-7]{15}$"

@@ -20,7 +20,7 @@ from sat_hook.web.dependencies import (
     Moment,
     Reason,
 )
-from sat_hook.web.downloads import archive_of, as_download
+from sat_hook.web.files import archive_of, as_download
 
 router = APIRouter(prefix="/books/{account}", tags=["books"])
 

@@ -18,8 +18,7 @@ from sat_hook.pipeline.row_findings import Light
 from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.api.models import route
 from sat_hook.web.dependencies import CurrentPerson, HostDep, PayAgainDep, service
-from sat_hook.web.downloads import TABLES, as_download
-from sat_hook.web.uploads import uploaded_by
+from sat_hook.web.files import TABLES, as_download, uploaded_by
 
 MAXIMUM_ROWS_NAMED = 100_000
 

@@ -36,7 +36,7 @@ from sat_hook.web.dependencies import (
     RequestId,
     StatusRechecksDep,
 )
-from sat_hook.web.downloads import TABLES, as_download, parts_of
+from sat_hook.web.files import TABLES, as_download, parts_of
 
 router = APIRouter(tags=["orders"])
 

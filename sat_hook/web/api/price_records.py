@@ -21,7 +21,7 @@ from sat_hook.presentation.language import Language
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, at, route
 from sat_hook.web.api.products import Listing, Price
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceFilesDep, PricesDep
-from sat_hook.web.downloads import as_download, written
+from sat_hook.web.files import as_download, written
 
 LARGEST_MOVES = 10
 

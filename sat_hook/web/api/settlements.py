@@ -14,7 +14,7 @@ from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.web.api.book_models import ImportedFile, KeptMapping, SettlementFile, SettlementUpload
 from sat_hook.web.api.models import Cursor, Limit, Page, route
 from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, service
-from sat_hook.web.uploads import uploaded_by
+from sat_hook.web.files import uploaded_by
 
 router = APIRouter(prefix="/settlements", tags=["books"])
 

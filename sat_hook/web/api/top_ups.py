@@ -14,7 +14,7 @@ from sat_hook.domain.books_decisions import MAXIMUM_TOP_UP_RUPIAH
 from sat_hook.web.api.book_models import RecordedTopUps, RiseOfAccount, Statement, TopUpPage
 from sat_hook.web.api.models import Cursor, Limit, members_of, route
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, Reason, service
-from sat_hook.web.uploads import uploaded_by
+from sat_hook.web.files import uploaded_by
 
 router = APIRouter(prefix="/topups", tags=["books"])
 

@@ -28,7 +28,7 @@ from sat_hook.web.dependencies import (
     RunsDep,
     VerificationsDep,
 )
-from sat_hook.web.downloads import as_download, parts_of
+from sat_hook.web.files import as_download, parts_of
 
 router = APIRouter(prefix="/audit")
 

@@ -17,7 +17,7 @@ from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_state import NOT_PAID
 from sat_hook.store.order_lists import OrderSort
-from sat_hook.web.console import error_words, order_filters, row_words, words
+from sat_hook.web.console import draft_words, error_words, order_filters, words
 from sat_hook.web.console.batch_steps import steps_of
 from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.language import Wording
@@ -196,7 +196,7 @@ def cancel_start(
 
 def reason_words(code: str, wording: Wording) -> str:
     """Why rows need a person, for many rows at once; the code itself where there are no words for it."""
-    said = words.WHY.get(code) or row_words.OF_MANY_ROWS.get(code) or row_words.FINDINGS.get(code)
+    said = words.WHY.get(code) or draft_words.OF_MANY_ROWS.get(code) or draft_words.FINDINGS.get(code)
     return wording.text(said) if said else code.replace("_", " ")
 
 

@@ -22,8 +22,7 @@ from sat_hook.web.console import break_words, words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import DayQuery
-from sat_hook.web.downloads import as_download, parts_of
-from sat_hook.web.uploads import form_by
+from sat_hook.web.files import as_download, form_by, parts_of
 
 MAXIMUM_SELECTED = 200
 NOBODY = "-"

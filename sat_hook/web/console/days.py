@@ -32,7 +32,7 @@ from sat_hook.web.dependencies import (
     RunsDep,
     VersionQuery,
 )
-from sat_hook.web.downloads import MEDIA_TYPES, as_download, parts_of
+from sat_hook.web.files import MEDIA_TYPES, as_download, parts_of
 
 router = APIRouter(prefix="/days")
 

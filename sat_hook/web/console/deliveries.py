@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import BatchId, DecisionsDep, DeliveriesDep
-from sat_hook.web.downloads import as_download
+from sat_hook.web.files import as_download
 
 router = APIRouter(prefix="/deliveries")
 

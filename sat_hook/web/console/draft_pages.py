@@ -20,8 +20,8 @@ from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.protocol.errors import SATError
 from sat_hook.web.console import draft_words, words
+from sat_hook.web.console.draft_words import FINDINGS
 from sat_hook.web.console.error_words import Explained, explained
-from sat_hook.web.console.row_words import FINDINGS
 from sat_hook.web.console.site import Site
 
 PAGE_ROWS = 50

@@ -42,8 +42,7 @@ from sat_hook.web.console.draft_pages import (
 )
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AccountsDep, ListingsDep, PayAgainDep, RunsDep
-from sat_hook.web.downloads import as_download
-from sat_hook.web.uploads import MAXIMUM_FIELDS, form_by
+from sat_hook.web.files import MAXIMUM_FIELDS, as_download, form_by
 
 MAXIMUM_MOMENT_TEXT = 30
 

@@ -27,7 +27,7 @@ from sat_hook.web.console.order_filters import OrderChoice, OrderChoiceDep
 from sat_hook.web.console.order_history import moments_of
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import DecisionsDep, ListingsDep, OrderExportsDep, RequestId, StatusRechecksDep
-from sat_hook.web.downloads import as_download, parts_of
+from sat_hook.web.files import as_download, parts_of
 
 router = APIRouter(prefix="/orders")
 

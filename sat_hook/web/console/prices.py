@@ -24,7 +24,7 @@ from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import Words
 from sat_hook.web.dependencies import DayQuery, PriceFilesDep, PricesDep
-from sat_hook.web.downloads import as_download
+from sat_hook.web.files import as_download
 
 router = APIRouter(prefix="/prices")
 

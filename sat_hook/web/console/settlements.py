@@ -23,8 +23,7 @@ from sat_hook.web.console import settlement_words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import DayBooksDep, DayQuery
-from sat_hook.web.downloads import as_download
-from sat_hook.web.uploads import form_by
+from sat_hook.web.files import as_download, form_by
 
 router = APIRouter(prefix="/settlements")
 

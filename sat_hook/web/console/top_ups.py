@@ -18,7 +18,7 @@ from sat_hook.reconciliation.errors import BooksRefusedError, StatementRefusedEr
 from sat_hook.web.api.top_ups import TopUpsDep
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.uploads import form_by
+from sat_hook.web.files import form_by
 
 MAXIMUM_MOMENT_CHARACTERS = 30
 

@@ -14,8 +14,7 @@ import pytest
 
 from sat_hook.application.replayed_results import ResultFiles
 from sat_hook.audit.findings import FindingKind
-from sat_hook.audit.replay import Replay, replay
-from sat_hook.audit.reports import Verdict
+from sat_hook.audit.replay import Replay, Verdict, replay
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain import legacy_events as legacy

@@ -18,7 +18,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.prices import ChangeKind, ListedProduct, PriceSnapshot, ProductChange, SnapshotOutcome
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
-from sat_hook.store.account_keys import AccountKeys
+from sat_hook.store.account_lists import AccountKeys
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory
 from tests.integration.listings.conftest import HELD, PRICES, SEER, SENT, Office

@@ -10,8 +10,7 @@ import pytest
 
 from sat_hook.application.replayed_days import ClosedDays
 from sat_hook.audit.findings import FindingKind
-from sat_hook.audit.replay import Replay, replay
-from sat_hook.audit.reports import Verdict
+from sat_hook.audit.replay import Replay, Verdict, replay
 from sat_hook.domain import order_events as happened
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

@@ -13,7 +13,7 @@ from sat_hook.presentation.language import Language
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.kept_reports import KeptReport, report_of
-from sat_hook.web.downloads import archive_of
+from sat_hook.web.files import archive_of
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE
 from tests.pdf_text import pdf_text

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sat_hook.catalogue.comparison import after_changes, compare, missing_from
+from sat_hook.catalogue.price_list import after_changes, compare, missing_from
 from sat_hook.domain.prices import (
     ChangeKind,
     KnownProduct,

@@ -11,8 +11,8 @@ import pytest
 
 from sat_hook.catalogue import weekly_page as pages
 from sat_hook.catalogue.announcement import MAXIMUM_CHANGES_TOLD, announcement_of
-from sat_hook.catalogue.comparison import compare
 from sat_hook.catalogue.margin import MARGIN_COLUMNS, ProductMargin, margin_lines, percent_of
+from sat_hook.catalogue.price_list import compare
 from sat_hook.catalogue.snapshot import jump_alerts
 from sat_hook.catalogue.weekly import Week, WeekSummary, summary_of
 from sat_hook.catalogue.weekly_page import weekly_page

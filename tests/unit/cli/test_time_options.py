@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from sat_hook.cli.errors import CommandError
-from sat_hook.cli.time_options import day_from, end_from, moment_from
+from sat_hook.cli.options import day_from, end_from, moment_from
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 

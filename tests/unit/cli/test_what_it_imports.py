@@ -12,13 +12,12 @@ import sat_hook.cli
 FOLDER = Path(sat_hook.cli.__file__).parent
 PROJECT = FOLDER.parents[1] / "packaging" / "sat-command" / "pyproject.toml"
 ALONE = {
-    "audit_keys": "the keys that judge a log",
     "commands": "the DAGs' folder",
     "context": "opens the database for those below",
     "database": "sat db",
     "errors": "the errors of all others, by name",
     "evidence": "makes an audit key",
-    "log": "sat log and sat projections",
+    "log": "sat log and sat projections, and the keys that judge a log",
     "receiver": "sat receiver",
     "replay": "sat replay",
     "settlement_preview": "reads a file by itself",

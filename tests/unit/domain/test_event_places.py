@@ -6,7 +6,7 @@ histories). Those that only a person can decide about are listed here: add the n
 
 from __future__ import annotations
 
-from sat_hook.cli.timeline import _SHOWN
+from sat_hook.cli.order import _SHOWN
 from sat_hook.domain import (
     account,
     account_rules,

@@ -10,7 +10,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS, goods_file
+from sat_hook.pipeline.delivery import DELIVERY_COLUMNS, goods_file
 from sat_hook.presentation.text_tables import TableFormat, TextTable
 
 ROWS = [

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sat_hook.pipeline.limits import FILE_LIMITS
-from sat_hook.web import uploads
+from sat_hook.web import files
 from sat_hook.web.app import create_app
 from tests.web_host import FakeHost, FakeUser
 
@@ -35,7 +35,7 @@ async def test_a_file_that_says_no_length_is_limited_too() -> None:
 
 async def test_a_file_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """408, so that the API server keeps no connection for it."""
-    monkeypatch.setattr(uploads, "UPLOAD_SECONDS", 0.05)
+    monkeypatch.setattr(files, "UPLOAD_SECONDS", 0.05)
 
     async def body() -> AsyncIterator[bytes]:
         yield b"order_id,"

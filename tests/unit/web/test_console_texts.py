@@ -22,7 +22,7 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.pipeline import order_file, order_rows, row_findings
 from sat_hook.pipeline.cell_marks import MARKS
-from sat_hook.web.console import row_words, words
+from sat_hook.web.console import draft_words, words
 from sat_hook.web.console.batches import reason_words
 from sat_hook.web.console.language import Language, Wording, catalogs_of
 
@@ -194,7 +194,7 @@ def test_every_state_has_words() -> None:
         (words.ORDERS, OrderState),
         (words.NEEDS, NeedKind),
         (words.HOLDS, HoldReason),
-        (row_words.FINDINGS, codes_of_rows()),
+        (draft_words.FINDINGS, codes_of_rows()),
     ):
         assert set(kinds) - set(known) == set()
 
