@@ -73,8 +73,6 @@ def test_every_reason_of_a_refused_file_is_explained() -> None:
         | codes_in("workbook_orders", "OrderFileError")
         | codes_in("order_columns", "OrderFileError")
         | codes_in("csv_reader", "OrderFileError")
-        | codes_in("csv_dialect", "OrderFileError")
-        | codes_in("text_encoding", "OrderFileError")
         | codes_in("intake", "OrderFileError")
         | codes_in("validation", "RefuseBatch")
     )
