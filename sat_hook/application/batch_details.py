@@ -141,7 +141,6 @@ def batch_details(
     paid_again_by: Sequence[BatchRow] = (),
     pause_reason: str | None = None,
 ) -> BatchDetails:
-    """What the events of a batch say of it."""
     batch = progress.batch
     history = history_of(events)
     last = {entry.kind: entry for entry in history}

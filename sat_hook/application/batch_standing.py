@@ -226,7 +226,6 @@ def row_of(
     *,
     has_stopped: bool,
 ) -> BatchRow:
-    """The row of a batch."""
     batch = found.batch
     orders = {count.state: count.orders for count in counts.states}
     return BatchRow(

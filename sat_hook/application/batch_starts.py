@@ -205,7 +205,6 @@ def last_run_of(store: PostgresEventStore, batch_id: str, runs: Runs) -> Run | N
 
 
 def first_run_of(batch_id: str) -> str:
-    """The id of a batch's first run."""
     return f"batch_{batch_id}"
 
 

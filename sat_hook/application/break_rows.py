@@ -33,7 +33,6 @@ class BreakAct(StrEnum):
 
     @property
     def state(self) -> BreakState:
-        """The state that it gives a break."""
         return _STATES[self]
 
 
@@ -121,12 +120,10 @@ class TrendDay:
 
     @property
     def breaks(self) -> int:
-        """Of all ages."""
         return sum(band.breaks for band in self.bands)
 
     @property
     def size_rupiah(self) -> int:
-        """Of all ages."""
         return sum(band.size_rupiah for band in self.bands)
 
 

@@ -21,12 +21,10 @@ class ColumnMappings(Service):
     """The mappings that people saved. Those of an account are for all who may submit."""
 
     def of_account(self, account: str, person: Person) -> list[ColumnMapping]:
-        """The saved mappings of an account."""
         person.require(Right.SUBMIT)
         return self._store.mappings(self._account(account))
 
     def delete(self, account: str, name: str, person: Person) -> None:
-        """Delete a saved mapping of an account."""
         person.require(Right.SUBMIT)
         self._store.delete_mapping(self._account(account), name)
 

@@ -114,7 +114,6 @@ class Days(Service):
         return self._days(named, first, last, person)
 
     def day(self, named: str, day: date, person: Person) -> DayRow:
-        """One day."""
         (row,) = self._days(named, day, day, person)
         return row
 

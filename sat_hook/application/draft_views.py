@@ -113,7 +113,6 @@ def findings_of(
 
 
 def state_of(stored: StoredDraft) -> Draft:
-    """The state of a stored draft."""
     return Draft.model_validate(stored.document)
 
 
@@ -131,7 +130,6 @@ def view_of(stored: StoredDraft) -> DraftView:
 
 
 def sheet_row(number: int, stored: Any) -> SheetRow:
-    """A stored row."""
     cells, kinds = stored
     return SheetRow(number, tuple(cells), kinds)
 

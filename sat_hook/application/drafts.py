@@ -90,11 +90,9 @@ class Drafts(Service):
         return [view_of(stored) for stored in self._drafts.of_owner(person.name)]
 
     def find(self, draft_id: str, person: Person) -> DraftView:
-        """One of the person's drafts."""
         return view_of(self.load(draft_id, person))
 
     def discard(self, draft_id: str, person: Person) -> None:
-        """Delete a draft."""
         person.require(Right.SUBMIT)
         self._drafts.discard(draft_id, person.name)
 

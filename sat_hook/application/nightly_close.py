@@ -83,7 +83,6 @@ class NightlyClose:
 
     @property
     def keeper(self) -> BookKeeper:
-        """The books."""
         return BookKeeper(self.store, self.clock)
 
     def take_in(self, folder: Folder, day: date) -> Arrivals:

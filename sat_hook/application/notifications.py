@@ -80,7 +80,6 @@ class Notifications(Service):
         return len(self._book().acknowledge(named, person.name, clock.now()))
 
     def channels(self, person: Person) -> tuple[Channel, ...]:
-        """The channels that the deployment has."""
         person.require(Right.VIEW)
         return tuple(self.installation.channels())
 

@@ -172,7 +172,6 @@ def ports_on(
     connection: str = "",
     rules: Callable[[], AccountRules] = lambda: NO_RULES,
 ) -> Ports:
-    """The ports of an account on the application database."""
     inbox = PostgresCallbackInbox(database)
     return Ports(
         connection=connection or settings.account,

@@ -60,7 +60,6 @@ class ChangeFilter:
     jump_percent: int | None = None
 
     def takes(self, recorded: RecordedChange) -> bool:
-        """Whether a change is meant."""
         change = recorded.change
         if not fnmatchcase(change.code, self.code):
             return False
@@ -109,7 +108,6 @@ class ProductHistory:
 
     @property
     def shown(self) -> tuple[PricePeriod, ...]:
-        """The listings of the period."""
         return tuple(
             one for one in self.periods if one.since < self.until and (one.until or self.until) > self.since
         )

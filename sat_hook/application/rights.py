@@ -145,7 +145,6 @@ class Person:
     rights: frozenset[Right]
 
     def has(self, right: Right) -> bool:
-        """Whether the person has a right."""
         return right in self.rights
 
     def require(self, *rights: Right) -> None:
@@ -157,5 +156,4 @@ class Person:
             raise RightMissingError(self.name, *rights)
 
     def by(self, action: str) -> Provenance:
-        """The provenance of an action of the person."""
         return Provenance(f"{USER_PREFIX}{self.name}", f"plugin:{action}")

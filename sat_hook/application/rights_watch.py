@@ -48,7 +48,6 @@ class SeenRights:
 
 
 def rights_as_read(settings: DeploymentSettings) -> SeeRights:
-    """Who has which right at this moment."""
     if settings.rights_from_auth_manager:
         return SeeRights(RightsSource.AUTH_MANAGER, ())
     try:

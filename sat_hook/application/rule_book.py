@@ -51,7 +51,6 @@ class RuleBook(Service):
         return confirm_rules(self.handler, self.account_of(named), proposal, reason, by)
 
     def decline(self, named: str, proposal: int, reason: str, person: Person) -> AccountStanding:
-        """Decline a proposal."""
         person.require(Right.PROPOSE_RULES, Right.CONFIRM_RULES)
         by = person.by("decline-rules")
         return decline_rules(self.handler, self.account_of(named), proposal, reason, by)

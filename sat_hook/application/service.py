@@ -32,12 +32,10 @@ class Service:
 
     @property
     def store(self) -> PostgresEventStore:
-        """The event store."""
         return self.installation.store()
 
     @property
     def database(self) -> Database:
-        """The application database."""
         return self.store.database
 
     @property
@@ -52,7 +50,6 @@ class Service:
 
     @property
     def keeper(self) -> BookKeeper:
-        """The books of all accounts."""
         return BookKeeper(self.store, self.clock)
 
     def account_of(self, named: str) -> str:

@@ -195,7 +195,6 @@ class Settlements(Service):
         self._uploads.set_mapping(upload_id, person.name, mapping)
 
     def discard(self, upload_id: str, person: Person) -> None:
-        """Delete an upload."""
         self._load(upload_id, person)
         self._uploads.discard(upload_id, person.name)
 
@@ -238,7 +237,6 @@ class Settlements(Service):
         return event
 
     def mappings(self, person: Person, account: str | None = None) -> list[KeptMapping]:
-        """The mappings that were kept by name."""
         person.require(*BOOK_READERS)
         keeper = self.keeper
         accounts = self.accounts(person) if account is None else [self.account_of(account)]

@@ -24,12 +24,10 @@ class SeenSessions:
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def has(self, user: str, session: str) -> bool:
-        """Whether it is known."""
         with self._guard:
             return (user, session) in self._seen
 
     def add(self, user: str, session: str) -> None:
-        """Remember it."""
         with self._guard:
             self._seen[user, session] = None
             while len(self._seen) > MAXIMUM_SESSIONS:

@@ -356,7 +356,6 @@ class _Ahead:
         self._next = next(leaves, None)
 
     def up_to(self, position: int) -> Iterator[Leaf]:
-        """The leaves up to a position."""
         while self._next is not None and self._next.position <= position:
             leaf, self._next = self._next, next(self._leaves, None)
             yield leaf

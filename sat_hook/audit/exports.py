@@ -71,7 +71,6 @@ def load_export(store: EventStore, export_id: str) -> Export:
 
 
 def requested_by(store: EventStore, export_id: str) -> str:
-    """The actor who requested it."""
     return store.read_stream(StreamId(StreamKind.EXPORT, export_id))[0].provenance.actor
 
 

@@ -68,7 +68,6 @@ class AuditVerifier:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The ids of the trusted keys."""
         return tuple(self._keys)
 
     def verify(self, content: bytes, signature: str, key_id: str) -> None:

@@ -31,7 +31,6 @@ class MerkleTree:
         self._peaks: list[tuple[int, bytes]] = []
 
     def add(self, leaf: bytes) -> None:
-        """Add the next leaf."""
         self.leaves += 1
         height, root = 0, hashlib.sha256(_LEAF + leaf).digest()
         while self._peaks and self._peaks[-1][0] == height:

@@ -69,7 +69,6 @@ class StateReplayed:
     _hash: Any = field(default_factory=hashlib.sha256, repr=False)
 
     def add(self, line: str) -> None:
-        """Add a stream."""
         self.streams += 1
         self._hash.update(f"{line}\n".encode())
 

@@ -62,7 +62,6 @@ class PriceChart:
 
     @property
     def shown(self) -> list[PricePeriod]:
-        """The visible periods."""
         return [p for p in self.periods if p.since < self.until and (p.until or self.until) > self.since]
 
 

@@ -31,12 +31,10 @@ class Week:
 
     @classmethod
     def of(cls, day: date) -> Week:
-        """The week that a day belongs to."""
         return cls(day - timedelta(days=day.weekday()))
 
     @classmethod
     def last_before(cls, moment: datetime) -> Week:
-        """The last week that is over."""
         return cls.of(business_day(moment) - WEEK)
 
     @property

@@ -54,7 +54,6 @@ class Aggregate(Generic[State, Command]):
 
 
 def account_aggregate(account: str) -> Aggregate[AccountStanding, AccountCommand]:
-    """The account with this name."""
     return Aggregate(account_decider(account), _load_accounts, _itself)
 
 
@@ -64,7 +63,6 @@ def books_aggregate(account: str) -> Aggregate[AccountLedger, BooksCommand]:
 
 
 def load_export(store: EventStore, export_id: str) -> Export | None:
-    """The state of an export."""
     return _folded(EXPORT_DECIDER, store, export_id)
 
 

@@ -69,7 +69,6 @@ class RuleValues(BaseModel):
 
     @property
     def rules(self) -> AccountRules:
-        """The values as rules."""
         guards = {name: getattr(self, name) for name in GuardRules.__dataclass_fields__}
         return AccountRules(GuardRules(**guards), **{name: getattr(self, name) for name in OTHER_RULES})
 

@@ -13,7 +13,6 @@ MAXIMUM_CUT_OFF_MINUTES = 720
 
 
 def business_day(moment: datetime) -> date:
-    """The business day to which a moment belongs."""
     return moment.astimezone(WIB).date()
 
 
@@ -58,7 +57,6 @@ class BusinessDay:
 
     @classmethod
     def of(cls, moment: datetime, cut_off_minutes: int = 0) -> BusinessDay:
-        """The day that a moment falls into."""
         return cls((moment.astimezone(WIB) - timedelta(minutes=cut_off_minutes)).date(), cut_off_minutes)
 
 

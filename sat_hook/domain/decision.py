@@ -70,7 +70,6 @@ class Record:
 
 
 def refuse(reason: RefusalReason, detail: str = "") -> Refusal:
-    """Make a refusal with its reason."""
     return Refusal(reason=reason, detail=detail)
 
 

@@ -33,5 +33,4 @@ def row_ranges(row_numbers: Iterable[int]) -> Rows:
 
 
 def rows_in(ranges: Rows) -> frozenset[int]:
-    """The row numbers in ranges."""
     return frozenset(row for first, last in ranges for row in range(first, last + 1))

@@ -70,7 +70,6 @@ class ProductChange:
 
     @property
     def code(self) -> str:
-        """The product's code."""
         product = self.after or self.before
         assert product is not None
         return product.code

@@ -187,7 +187,6 @@ class _Check:
 
     @property
     def rows(self) -> int:
-        """The rows of the file."""
         return len(self._row_numbers)
 
     def read(self, content: bytes) -> None:

@@ -20,7 +20,6 @@ class Chunk:
     orders: int
 
     def of(self, batch_id: str) -> OrderSlice:
-        """The chunk's orders in a batch."""
         return OrderSlice(batch_id, first_row=self.first_row, last_row=self.last_row)
 
     def as_dict(self) -> dict[str, int]:

@@ -252,7 +252,6 @@ def field_name_problem(name: str, limits: FileLimits) -> str | None:
 
 
 def field_names_expected(limits: FileLimits) -> str:
-    """The allowed names of fields."""
     return (
         f"names of 1 to {limits.field_name_characters} characters without control characters, each once, "
         f"in all not more than fit into {limits.columns} columns"

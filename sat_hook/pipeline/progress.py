@@ -53,12 +53,10 @@ class BatchProgress:
 
     @property
     def orders(self) -> int:
-        """All orders of the batch."""
         return sum(count.orders for count in self.counts)
 
     @property
     def ended(self) -> int:
-        """Orders that have ended."""
         return sum(count.orders for count in self.counts if count.state.is_final)
 
     @property

@@ -176,7 +176,6 @@ class _Round:
             self._in_a_row = 0
 
     def count(self, resolution: OrderCommandResult) -> None:
-        """The result for one order."""
         after = resolution.after
         if after is not None and after.state is OrderState.QUOTED:
             self.quoted += 1

@@ -90,7 +90,6 @@ class BatchSummary:
 
     @property
     def rows_in_need(self) -> int:
-        """The rows that need a person."""
         return rows_in_need(self.needs)
 
     @property

@@ -148,7 +148,6 @@ class _Reading:
         return len(found & set(REQUIRED))
 
     def read(self, sheet: Sheet, header_row: int) -> OrderSheet:
-        """All rows from the header on."""
         self._kinds, self._formulas, self._formula_cells = {}, [], 0
         facts = workbook_xml.SheetFacts()
         header: tuple[str, ...] = ()

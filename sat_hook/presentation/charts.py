@@ -65,7 +65,6 @@ class Bar:
 
     @property
     def size(self) -> int:
-        """The length of the bar."""
         return sum(part.size for part in self.parts)
 
 

@@ -53,7 +53,6 @@ class Wording:
     language: Language
 
     def text(self, english: str) -> str:
-        """The text in this language."""
         # A catalog's entry for the empty text is its own header.
         return _translations(self.language).gettext(english) if english else ""
 

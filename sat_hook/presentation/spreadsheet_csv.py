@@ -38,7 +38,6 @@ class SpreadsheetWriter:
         self._as_text = as_text or neutral
 
     def row(self, cells: Iterable[object]) -> None:
-        """Write one row."""
         self._writer.writerow([self._as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
 

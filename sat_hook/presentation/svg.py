@@ -29,7 +29,6 @@ def joined(parts: Iterable[object], separator: str = "") -> Markup:
 
 
 def line(class_: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
-    """A straight line."""
     return element("line", class_=class_, x1=x1, y1=y1, x2=x2, y2=y2)
 
 

@@ -83,7 +83,6 @@ class Refusal(StrEnum):
 
     @property
     def answer(self) -> Answer:
-        """The answer to the sender."""
         return _ANSWERS[self]
 
 

@@ -53,7 +53,6 @@ class BookKeeper:
 
     @staticmethod
     def stream(account: str) -> StreamId:
-        """The stream that has an account's books."""
         return StreamId(StreamKind.ACCOUNT, account_id_of(account))
 
     def books(self, account: str) -> AccountBooks:

@@ -32,7 +32,6 @@ class BreakSheet:
         return reference(self._say(BREAKS), list(BREAK_COLUMNS).index(name), _HEADER_ROWS, last)
 
     def in_state(self, state: str) -> Formula:
-        """The number of breaks in a state."""
         found = sum(1 for item in self._close.breaks if item.state.value == state)
         return Formula(f'=COUNTIFS({self.cells("state")},"{self._say(state)}")', found)
 

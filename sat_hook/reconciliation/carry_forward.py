@@ -22,12 +22,10 @@ Judge = Callable[[date, Sequence[Break]], Iterable[Break]]
 
 
 def break_of(booked: BookedBreak) -> Break:
-    """Return a break from the books."""
     return Break(**{name: getattr(booked, name) for name in BookedBreak.model_fields})
 
 
 def booked_of(item: Break) -> BookedBreak:
-    """Return a break for the books."""
     return BookedBreak(**{name: getattr(item, name) for name in BookedBreak.model_fields})
 
 

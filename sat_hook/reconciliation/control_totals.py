@@ -65,7 +65,6 @@ def control_breaks(
     closing: SaldoPoint | None,
     last: PostedClose | None,
 ) -> Iterator[Break]:
-    """Return the breaks for totals that disagree."""
     for total in controls:
         if not total.agrees:
             yield finder.found(
@@ -98,7 +97,6 @@ def control_breaks(
 
 
 def totals_of(controls: Sequence[ControlTotal], breaks: int) -> MatchTotals:
-    """Return the match in numbers."""
     agreeing = sum(1 for total in controls if total.agrees)
     return MatchTotals(
         kind=MatchKind.CONTROL,

@@ -101,7 +101,6 @@ class DayFigures:
 
     @property
     def order_count(self) -> int:
-        """How many orders the day has."""
         return sum(group.orders for group in self.groups)
 
     @property

@@ -62,7 +62,6 @@ def top_ups_between(books: AccountBooks, after: datetime, up_to: datetime) -> li
 
 
 def shown_top_up(posted: Entry[TopUpRecorded]) -> TopUp:
-    """Return a top-up for the report."""
     return TopUp(
         reference=posted.event.reference,
         rupiah=posted.event.amount_rupiah,
@@ -93,7 +92,6 @@ def equation_of(
 
 
 def terms_of(equation: SaldoEquation) -> SaldoTerms:
-    """Return the equation for the books."""
     return SaldoTerms(
         opening_observed_at=equation.opening.observed_at,
         opening_rupiah=equation.opening.saldo_rupiah,
@@ -132,7 +130,6 @@ def judge_equation(finder: BreakFactory, equation: SaldoEquation) -> Break | Non
 
 
 def totals_of(equation: SaldoEquation | None, breaks: int) -> MatchTotals:
-    """Return the match in numbers."""
     if equation is None:
         note = "The deposit was not looked at near both cut-offs; nothing could be compared."
         return MatchTotals(MatchKind.SALDO, False, note, 0, 0, 0, 0, 0, 0, breaks)

@@ -38,7 +38,6 @@ class SaldoSheet:
         return Formula(f"='{self._say(SALDO)}'!$B${_UNEXPLAINED + 1}", saldo.unexplained_rupiah)
 
     def write(self, book: Any, formats: Formats) -> None:
-        """Write the sheet."""
         columns = (
             Column(_("Step"), 34, Kind.WORD),
             Column(_("Amount (Rp)"), 20, Kind.RUPIAH),

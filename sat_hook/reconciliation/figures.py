@@ -108,7 +108,6 @@ class Headline:
 
 
 def headline(close: DayClose | DayFigures) -> Headline:
-    """Return the day's headline."""
     carried = carried_on(close.breaks)
     opened = len(close.open_breaks)
     return Headline(

@@ -240,7 +240,6 @@ class Break:
         return (on - self.first_seen).days
 
     def age_band(self, on: date) -> str:
-        """The name of its age band."""
         age = self.age_days(on)
         return next(name for limit, name in AGE_BANDS if limit is None or age <= limit)
 
@@ -288,7 +287,6 @@ class DayClose:
 
     @property
     def order_count(self) -> int:
-        """How many orders the day has."""
         return len(self.orders)
 
     @property

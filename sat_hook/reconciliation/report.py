@@ -31,7 +31,6 @@ class ReportFile:
 
     @property
     def name(self) -> str:
-        """Its name in the folder."""
         return self.path.name
 
 
@@ -55,11 +54,9 @@ class ReportNames(NamedTuple):
         return cls(*(f"{stem}{ending}" for ending in endings))
 
     def workbook_in(self, language: Language) -> str:
-        """The workbook in a language."""
         return self.indonesian_workbook if language is Language.INDONESIAN else self.workbook
 
     def pdf(self, language: Language) -> str:
-        """The PDF in a language."""
         return self.indonesian_pdf if language is Language.INDONESIAN else self.english_pdf
 
 

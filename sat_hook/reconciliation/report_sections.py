@@ -88,7 +88,6 @@ def _what_of_many(breaks: int, event: BreakDecided, wording: Wording) -> str:
 
 
 def what_of(event: VersionEvent, wording: Wording) -> str:
-    """What made a version."""
     say = wording.text
     match event:
         case DayClosed():

@@ -61,7 +61,6 @@ class Amounts(dict[str, int]):
         return found
 
     def trouble(self, text: str) -> str:
-        """Return why a text is not an amount."""
         if text == NO_VALUE:
             return NO_FORMULA_VALUE
         return NO_AMOUNT if self._read(text) is None else TOO_LARGE
@@ -141,7 +140,6 @@ class ClientNumbers(NamedTuple):
 
 
 def client_numbers_of(mapping: SettlementMapping, numbers: list[str]) -> ClientNumbers:
-    """Read client numbers by a mapping."""
     is_normalised = mapping.client_numbers is ClientNumberForm.NORMALISED
     if is_normalised:
         numbers = [_BETWEEN_DIGITS.sub("", number) for number in numbers]

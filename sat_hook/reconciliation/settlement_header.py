@@ -87,7 +87,6 @@ def places_of(names: Sequence[str], name: str, mapping: SettlementMapping) -> di
 
 
 def has_columns(row: Iterable[str], mapping: SettlementMapping) -> bool:
-    """Whether a row names all columns of a mapping."""
     return set(wanted_columns(mapping).values()) <= set(names_in(row))
 
 

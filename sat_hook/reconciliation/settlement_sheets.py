@@ -42,7 +42,6 @@ class SheetReading:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all sheets."""
         return tuple(sheet.name for sheet in self._book.sheets)
 
     def chunks(self) -> Iterator[Chunk]:

@@ -43,7 +43,6 @@ class Version:
 
     @property
     def business_day(self) -> BusinessDay:
-        """The day that it is about."""
         return BusinessDay(self.close.day, self.close.cut_off_minutes)
 
     @property

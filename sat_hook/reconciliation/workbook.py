@@ -213,7 +213,6 @@ def _write_summary(
 
 
 def _sentence(head: Headline, wording: Wording) -> str:
-    """The day in one sentence."""
     if head.is_clean:
         return wording.text(
             _("Everything agrees: no open break, and the saldo is explained to the last rupiah.")

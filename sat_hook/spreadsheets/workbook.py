@@ -114,7 +114,6 @@ class Workbook:
         return rows[:count]
 
     def shared_text(self, cell: RawCell) -> str:
-        """Return the text that a cell refers to."""
         # A place; there is none before the first.
         text = cell.text
         place = int(text) if text.isascii() and text.isdigit() and len(text) < MAXIMUM_DIGITS else -1

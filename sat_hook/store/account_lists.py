@@ -64,7 +64,6 @@ class AccountLists:
         return [UntoldAlerts(*row) for row in rows]
 
     def standings(self) -> list[AccountStanding]:
-        """The accounts with events."""
         with self._database.transaction() as connection:
             return [AccountStanding.model_validate(row[0]) for row in self._lists.standings(connection)]
 

@@ -39,7 +39,6 @@ class StateTally:
         self._sums = {state: [0, 0, 0] for state in OrderState}
 
     def add(self, order: Order) -> None:
-        """Count one order."""
         sums = self._sums[order.state]
         sums[0] += 1
         sums[1] += order.quote_rupiah or 0

@@ -155,7 +155,6 @@ class CallbackReader:
         self._inbox = queries("inbox")
 
     def read_new(self, account: str, limit: int) -> list[CallbackWithOrder]:
-        """The next callbacks."""
         chosen = {"account": account, "settled_seconds": self._settled_seconds, "limit": limit}
         rows = run(self._database, self._inbox.callbacks_with_orders, **chosen)
         return [

@@ -266,7 +266,6 @@ def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
 
 
 def _settings(connection: Connection, snapshot: bool, durable: bool) -> dict[str, str]:
-    """The settings of a transaction."""
     idle = IDLE_IN_SNAPSHOT_MILLISECONDS if snapshot else IDLE_IN_TRANSACTION_MILLISECONDS
     settings = {
         "statement_timeout": "0" if snapshot else str(STATEMENT_TIMEOUT_MILLISECONDS),

@@ -67,7 +67,6 @@ class Evidence:
         return found
 
     def signed_texts(self, digests: Sequence[str]) -> dict[str, SignedText]:
-        """Signed texts by digest."""
         rows = self._evidence.signed_texts(self._connection, digests=list(digests))
         return {digest: SignedText(*text) for digest, *text in rows}
 

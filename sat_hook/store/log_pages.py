@@ -56,7 +56,6 @@ class LogPages:
     def newest(
         self, which: LogSlice, limit: int, before_position: int = LAST_POSITION
     ) -> list[RecordedEvent]:
-        """The newest events of a slice below a position."""
         page: dict[str, Any] = {
             "after_position": self._position_before(which.since),
             "before_position": before_position,
@@ -98,7 +97,6 @@ class LogPages:
         return [actor for (actor,) in run(self._database, self._log.people)]
 
     def subjects(self, streams: Collection[StreamId]) -> dict[StreamId, Subject]:
-        """What streams are about."""
         rows: Sequence[Any] = run(
             self._database, self._log.subjects_of, streams=sorted({str(stream) for stream in streams})
         )

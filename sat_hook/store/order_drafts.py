@@ -134,7 +134,6 @@ class OrderDrafts:
         return None if changed is None else (changed[0], changed[1])
 
     def upload(self, draft_id: str) -> bytes:
-        """The bytes that were uploaded."""
         ((content,),) = run(
             self._database, self._drafts.parts_of, draft_id=draft_id, kind="upload", parts=None
         )
@@ -171,7 +170,6 @@ class OrderDrafts:
         return True
 
     def discard(self, draft_id: str, owner: str) -> None:
-        """Delete a draft of its owner."""
         run(self._database, self._drafts.delete_draft, draft_id=draft_id, owner=owner)
 
     def discard_old(self, before: datetime) -> None:
@@ -181,7 +179,6 @@ class OrderDrafts:
     def save_mapping(
         self, account: str, name: str, fingerprint: str, columns: Sequence[str], saved_by: str
     ) -> None:
-        """Keep a mapping by its name."""
         run(
             self._database,
             self._drafts.save_mapping,
@@ -203,7 +200,6 @@ class OrderDrafts:
         return None if row is None else _mapping(row)
 
     def delete_mapping(self, account: str, name: str) -> None:
-        """Delete a mapping of an account."""
         run(self._database, self._drafts.delete_mapping, account=account, name=name)
 
     def _add_parts(self, connection: Connection, draft_id: str, kind: str, contents: Iterable[bytes]) -> None:

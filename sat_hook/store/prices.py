@@ -77,7 +77,6 @@ class ChangePlace(NamedTuple):
 
     @classmethod
     def of(cls, recorded: RecordedChange) -> ChangePlace:
-        """The place of one."""
         return cls(recorded.seen_at, recorded.snapshot_id, recorded.change.code)
 
 
@@ -260,7 +259,6 @@ class PriceHistory:
         return [Unannounced(*row) for row in rows]
 
     def changes_of(self, account: str, snapshot: Unannounced) -> list[RecordedChange]:
-        """The changes of one snapshot."""
         # Complete snapshots of an account never share a moment.
         found = self.changes(account, snapshot.asked_at, _just_after(snapshot.asked_at))
         return [change for change in found if change.snapshot_id == snapshot.snapshot_id]

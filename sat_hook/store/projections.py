@@ -124,7 +124,6 @@ class DerivedTables:
         return shape
 
     def keep_shape(self, shape: str) -> None:
-        """Remember the shape of the tables."""
         self._tables.keep_shape(self._connection, shape=shape)
 
     def refill(self, group: Sequence[Folded]) -> None:

@@ -98,7 +98,6 @@ class SettlementUploadTable:
         )
 
     def discard(self, upload_id: str, owner: str) -> None:
-        """Delete an upload of its owner."""
         run(self._database, self._uploads.delete_upload, upload_id=upload_id, owner=owner)
 
     def discard_old(self, hours: int) -> None:

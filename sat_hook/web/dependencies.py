@@ -48,7 +48,6 @@ T = TypeVar("T")
 
 
 async def host_of(request: Request) -> Host:
-    """Return the host of the app."""
     return cast("Host", request.app.state.host)
 
 

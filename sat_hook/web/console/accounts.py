@@ -29,7 +29,6 @@ def list_accounts(site: SiteDep, listings: ListingsDep) -> Response:
 
 @router.get("/{account}")
 def account(account: AccountPath, site: SiteDep, listings: ListingsDep) -> Response:
-    """One account."""
     return _page(site, listings, account)
 
 
@@ -80,7 +79,6 @@ def decline_rules(
     rules: RuleBookDep,
     reason: _Reason,
 ) -> Response:
-    """Decline proposed rules."""
     rules.decline(account, proposal, reason, site.person)
     return site.go(f"/accounts/{account}")
 

@@ -186,7 +186,6 @@ def desk_of(
     runs: RunsDep,
     holders: HoldersDep,
 ) -> Desk:
-    """The desk for a request."""
     return Desk(site, approvals, listings, starts, runs, holders)
 
 

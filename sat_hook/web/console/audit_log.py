@@ -65,7 +65,6 @@ class LogChoice:
     until: date | None
 
     def query(self) -> LogQuery:
-        """What is asked for."""
         return LogQuery(
             stream=self.stream or None,
             kind=self.kind,

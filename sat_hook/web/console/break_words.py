@@ -179,7 +179,6 @@ class Suggested(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """It as a reason for a decision."""
         return f"{self.title}. {self.why}"
 
 

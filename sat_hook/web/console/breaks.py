@@ -54,7 +54,6 @@ class BreakChoice:
     cursor: str | None = None
 
     def filter(self) -> BreakQuery:
-        """The breaks that are meant."""
         states: tuple[BreakState, ...] | None = STANDING
         if self.state:
             states = None if self.state == "all" else (BreakState(self.state),)
@@ -97,7 +96,6 @@ def break_choice(
     sort: BreakSort = BreakSort.AGE,
     cursor: str | None = None,
 ) -> BreakChoice:
-    """Read the choice from an address."""
     return BreakChoice(account.strip(), state, category, day, band, assignee.strip(), sort, cursor)
 
 
@@ -190,7 +188,6 @@ def assign(
 
 @router.get("/{break_id}")
 def one_break(break_id: BreakId, site: SiteDep, evidence: EvidenceDep) -> Response:
-    """One break with its evidence side by side."""
     return _page(site, break_id, evidence)
 
 
@@ -217,7 +214,6 @@ def decide_one(
 
 @router.post("/{break_id}/comments")
 def comment(break_id: BreakId, site: SiteDep, breaks: BreaksDep, text: _Reason) -> Response:
-    """Write a comment."""
     breaks.comment(break_id, text, site.person)
     return site.go(f"/breaks/{break_id}")
 
@@ -226,7 +222,6 @@ def comment(break_id: BreakId, site: SiteDep, breaks: BreaksDep, text: _Reason) 
 def attach(
     break_id: BreakId, form: _File, site: SiteDep, breaks: BreaksDep, evidence: EvidenceDep
 ) -> Response:
-    """Attach a file."""
     upload = form.get("file")
     if not isinstance(upload, UploadFile) or not upload.filename:
         return _page(site, break_id, evidence, problem=site.wording.text(_("Choose a file first.")))

@@ -98,7 +98,6 @@ def pay_failed_again(
     drafts: DraftsDep,
     again: PayAgainDep,
 ) -> Response:
-    """A draft with the failed orders of a batch."""
     return _checked(site, drafts, again.draft(batch_id, site.person), Place("", 0))
 
 
@@ -113,7 +112,6 @@ def go_on(draft_id: DraftId, site: SiteDep, drafts: DraftsDep) -> Response:
 
 @router.post("/{draft_id}/discard")
 def discard(draft_id: DraftId, site: SiteDep, drafts: DraftsDep) -> Response:
-    """Delete the draft."""
     drafts.discard(draft_id, site.person)
     return site.go("/new")
 
@@ -172,7 +170,6 @@ def rows(
 
 @router.post("/{draft_id}/check")
 def check(draft_id: DraftId, site: SiteDep, drafts: DraftsDep, at: PlaceDep) -> Response:
-    """Check the draft as it is."""
     return _checked(site, drafts, drafts.find(draft_id, site.person), at)
 
 

@@ -33,7 +33,6 @@ class Act(NamedTuple):
     needs_another: bool = False
 
     def is_allowed(self, person: Person) -> bool:
-        """Whether the person has one of the rights."""
         return bool(person.rights.intersection(self.rights))
 
 

@@ -89,7 +89,6 @@ class OrderChoice:
         return tuple(column for column in OrderColumn if column in (self.columns or USUAL_COLUMNS))
 
     def filter(self, batch_id: str | None = None) -> OrderFilter:
-        """The orders that are meant."""
         return OrderFilter(
             batch_id=batch_id,
             account=self.account or None,
@@ -148,7 +147,6 @@ def order_choice(
     column: Annotated[list[OrderColumn] | None, Query(max_length=2 * len(OrderColumn))] = None,
     cursor: str | None = None,
 ) -> OrderChoice:
-    """Read the choice from an address."""
     return OrderChoice(
         tuple(state or ()),
         product.strip(),

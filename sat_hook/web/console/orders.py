@@ -68,7 +68,6 @@ def export(
     file_format: Annotated[TableFormat, Query(alias="format")],
     batch: Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")] = "",
 ) -> StreamingResponse:
-    """The orders of the filter as a file."""
     content = exports.export(choice.filter(batch or None), file_format, site.person)
     headers = as_download(f"orders-{datetime.now(WIB):%Y-%m-%d-%H%M}.{file_format.value}")
     return StreamingResponse(parts_of(content), headers=headers, media_type=file_format.media_type)

@@ -69,7 +69,6 @@ class PriceChoice:
 
     @property
     def address(self) -> dict[str, object]:
-        """The choice as the query of an address."""
         return {
             "account": self.account,
             "since": self.since,
@@ -125,7 +124,6 @@ def export_changes(
     choice: PriceChoiceDep,
     file_format: Annotated[TableFormat, Query(alias="format")],
 ) -> Response:
-    """The changes as a file."""
     content = files.changes(choice.period, choice.filter, site.person, _workbook(file_format, site))
     return _file(f"prices-{choice.since}-{choice.until}", content, file_format)
 

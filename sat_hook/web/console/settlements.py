@@ -124,7 +124,6 @@ def read_by_kept(
     settlements: SettlementsDep,
     name: Annotated[str, Form(max_length=MAXIMUM_MAPPING_NAME_CHARACTERS)],
 ) -> Response:
-    """Read the upload by a mapping that was kept."""
     account = settlements.look(upload_id, site.person).account
     for kept in settlements.mappings(site.person, account):
         if kept.name == name:
@@ -151,7 +150,6 @@ def import_upload(
 
 @router.post("/uploads/{upload_id}/discard")
 def discard(upload_id: UploadId, site: SiteDep, settlements: SettlementsDep) -> Response:
-    """Delete the upload."""
     settlements.discard(upload_id, site.person)
     return site.go("/settlements")
 

@@ -50,7 +50,6 @@ def record(
     credited_at: Annotated[str, Form(max_length=MAXIMUM_MOMENT_CHARACTERS)],
     reason: _Reason,
 ) -> Response:
-    """Record one top-up."""
     typed = {"reference": reference, "amount": amount, "credited_at": credited_at, "reason": reason}
     rupiah, moment = _rupiah(amount), _moment(credited_at)
     if rupiah is None or moment is None:
