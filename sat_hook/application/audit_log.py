@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import EventNotFoundError, ListingRefusedError
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.order_details import HistoryEntry, history_of
+from sat_hook.application.pages import USUAL_PAGE, Page, cursor_of, limited, list_name, place_in
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.audit.actions import TYPES_OF_TABLES, ActionKind, same_act
@@ -268,10 +267,7 @@ class AuditLog(Service):
 
 
 def _before(name: str, cursor: str | None) -> int:
-    if cursor is None:
-        return LAST_POSITION
-    (position,) = place_of(name, cursor, int)
-    assert isinstance(position, int)
+    (position,) = place_in(name, cursor, tuple[int]) or (LAST_POSITION,)
     return position
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from sat_hook.application.listings import Page
+from sat_hook.application.pages import Page
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.people import user_named
 from sat_hook.reconciliation.model import AGE_BANDS

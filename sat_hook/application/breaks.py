@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from sat_hook.application.break_rows import (
     STANDING,
@@ -26,9 +26,8 @@ from sat_hook.application.break_rows import (
     in_bands,
     row_of,
 )
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, FileRefusedError
-from sat_hook.application.listings import USUAL_PAGE, limited
+from sat_hook.application.pages import USUAL_PAGE, cursor_of, limited, list_name, place_in
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.errors import OverrideRefusedError
@@ -78,7 +77,7 @@ class Breaks(Service):
         """A page of breaks, the oldest or the largest first."""
         person.require(*BOOK_READERS)
         name = list_name("breaks", query, sort)
-        after = None if cursor is None else BreakPlace(*cast("Any", place_of(name, cursor, int, str)))
+        after = place_in(name, cursor, BreakPlace)
         table, which, today = self._table(), self._filter(query), self._today()
         found, following = table.page(
             which, by_size=sort is BreakSort.SIZE, after=after, limit=limited(limit)

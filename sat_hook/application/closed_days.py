@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import cast
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import DayNotClosedError
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
+from sat_hook.application.pages import USUAL_PAGE, Page, cursor_of, limited, list_name, page_of, place_in
 from sat_hook.application.rights import BOOK_READERS, Person
 from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
@@ -91,11 +89,10 @@ class ClosedDays(Service):
         books, limit = self._books(named), limited(limit)
         name = list_name("closed days", books.account)
         days = sorted(books.closes, reverse=True)
-        if cursor is not None:
-            last = cast("str", place_of(name, cursor, str)[0])
-            days = [day for day in days if day.isoformat() < last]
-        following = cursor_of(name, (days[limit - 1].isoformat(),)) if len(days) > limit else None
-        return Page(tuple(_row(books, books.closes[day]) for day in days[:limit]), following)
+        if (last := place_in(name, cursor, tuple[str])) is not None:
+            days = [day for day in days if (day.isoformat(),) < last]
+        rows = [_row(books, books.closes[day]) for day in days[: limit + 1]]
+        return page_of(name, rows, limit, lambda row: (row.day.isoformat(),))
 
     def day(self, named: str, day: date, person: Person) -> ClosedDayDetails:
         """One closed day.
@@ -128,7 +125,7 @@ class ClosedDays(Service):
         books, limit = self._books(named), limited(limit)
         close = _close_of(books, day)
         name = list_name("breaks of a day", books.account, day, close.event.position, every)
-        first = 0 if cursor is None else cast("int", place_of(name, cursor, int)[0])
+        (first,) = place_in(name, cursor, tuple[int]) or (0,)
         return _page_from(name, first, limit, _breaks(books, close, every=every))
 
     def settlement_files(self, named: str, day: date, person: Person) -> tuple[SettlementFile, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from sat_hook.application.cursors import cursor_of, place_of
 from sat_hook.application.day_books import MAXIMUM_ORDERS_ON_REQUEST, DayBooks, Signature
 from sat_hook.application.days import DayRow, Days, DayState
 from sat_hook.application.errors import CursorError
+from sat_hook.application.pages import cursor_of, place_in
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.books import PostedClose, fold_books
@@ -174,8 +174,8 @@ class DayReports(Service):
         groups = [group for group in self._figures(account, version, person).groups if choice.chooses(group)]
         name = f"day-orders {account} {day} {version.close.position} {choice}"
         number, start = 0, None
-        if cursor is not None:
-            number, start = cast("tuple[int, int]", place_of(name, cursor, int, int))
+        if (begun := place_in(name, cursor, tuple[int, int])) is not None:
+            number, start = begun
             if not 0 <= number < len(groups) or not 0 <= start - groups[number].offset < groups[number].size:
                 raise CursorError
         rows: list[Mapping[str, str]] = []

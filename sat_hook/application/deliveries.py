@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sat_hook.application.batch_standing import BatchQuery, BatchRow
-from sat_hook.application.listings import USUAL_PAGE, Listings, Page
+from sat_hook.application.listings import Listings
+from sat_hook.application.pages import USUAL_PAGE, Page
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.order import OrderState

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import BinaryIO
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.listings import Page
+from sat_hook.application.pages import Page, cursor_of, list_name, place_in
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.service import Service
@@ -67,7 +66,7 @@ class EvidencePacks(Service):
         """The packs that were asked for, the newest first."""
         person.require(Right.AUDIT)
         name, store = list_name("packs"), self.store
-        before = LAST_POSITION if cursor is None else int(str(place_of(name, cursor, int)[0]))
+        (before,) = place_in(name, cursor, tuple[int]) or (LAST_POSITION,)
         which = LogSlice(types=(ExportRequested.__name__,))
         asked = LogPages(store.database).newest(which, PAGE + 1, before)
         rows = tuple(self._row(recorded.stream.key) for recorded in asked[:PAGE])

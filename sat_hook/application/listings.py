@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, cast
+from datetime import timedelta
 
 from sat_hook.application.attention import (
     AccountDetails,
@@ -24,9 +23,9 @@ from sat_hook.application.attention import (
 )
 from sat_hook.application.batch_details import BatchDetails, batch_details
 from sat_hook.application.batch_standing import BatchQuery, BatchRow, StoppedBatches, awaits_approval, row_of
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
+from sat_hook.application.pages import USUAL_PAGE, Page, cursor_of, limited, list_name, page_of, place_in
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on, handler_on
 from sat_hook.clients.clock import SystemClock
@@ -57,23 +56,8 @@ from sat_hook.store.order_lists import (
 from sat_hook.store.prices import PriceHistory
 from sat_hook.store.rechecks import PostgresRecheckSchedule, RecheckCount
 
-MAXIMUM_PAGE = 200
-USUAL_PAGE = 50
 DEPOSIT_DAYS = 30
 RECHECK_DAYS = 30
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """A page of a list.
-
-    :param next: the cursor of the next page; None at the end.
-    """
-
-    items: tuple[T, ...]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +88,7 @@ class Listings(Service):
         """A page of batches, the newest first."""
         person.require(Right.VIEW)
         name = list_name("batches", query)
-        after = None if cursor is None else BatchPlace(*cast("Any", place_of(name, cursor, datetime, str)))
+        after = place_in(name, cursor, BatchPlace)
         account = None if query.account is None else self.account_of(query.account)
         lists, limit = BatchLists(self.database), limited(limit)
         rows: list[BatchRow] = []
@@ -181,8 +165,7 @@ class Listings(Service):
         lists, limit = OrderLists(self.database), limited(limit)
         if which.is_narrow:
             sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
-            place = None if cursor is None else place_of(name, cursor, int, str, str, int)
-            after = None if place is None else OrderPlace(*cast("Any", place))
+            after = place_in(name, cursor, OrderPlace)
             # Also with a cursor: nothing proves that it came with a page that was recorded.
             is_search = which.client_number is not None
             found = lists.orders(
@@ -196,9 +179,7 @@ class Listings(Service):
                     f"sort: found {sort} {'descending' if descending else 'ascending'} over all batches; "
                     "expected changed descending, or one batch, an id, or states that few orders are in"
                 )
-            place = None if cursor is None else place_of(name, cursor, datetime, str)
-            since = None if place is None else ChangePlace(*cast("Any", place))
-            found = lists.orders_changed(which, since, limit)
+            found = lists.orders_changed(which, place_in(name, cursor, ChangePlace), limit)
         sees_numbers = person.has(Right.VIEW_NUMBERS)
         return OrderPage(
             tuple(order_row(order, with_number=sees_numbers) for order in found.orders),
@@ -286,14 +267,10 @@ class Listings(Service):
         """
         person.require(Right.VIEW)
         name = list_name("products", text, account)
-        place = None if cursor is None else place_of(name, cursor, str, str)
-        lists, limit = AccountLists(self.database), limited(limit)
+        place, limit = place_in(name, cursor, tuple[str, str]), limited(limit)
         of = PriceHistory(self.database).accounts() if account is None else [self.account_of(account)]
-        found = lists.products(of, text, cast("Any", None if place is None else tuple(place)), limit + 1)
-        if len(found) <= limit:
-            return Page(tuple(found), None)
-        last = found[limit - 1]
-        return Page(tuple(found[:limit]), cursor_of(name, (last.account, last.product.code)))
+        found = AccountLists(self.database).products(of, text, place, limit + 1)
+        return page_of(name, found, limit, lambda row: (row.account, row.product.code))
 
     def alerts(
         self,
@@ -309,10 +286,9 @@ class Listings(Service):
         """
         person.require(Right.VIEW)
         name, limit = list_name("alerts", only_untold), limited(limit)
-        before_id = None if cursor is None else cast("int", place_of(name, cursor, int)[0])
+        (before_id,) = place_in(name, cursor, tuple[int]) or (None,)
         found = AlertBook(self.database).recent(limit + 1, only_untold=only_untold, before_id=before_id)
-        following = cursor_of(name, (found[limit - 1].number,)) if len(found) > limit else None
-        return Page(tuple(found[:limit]), following)
+        return page_of(name, found, limit, lambda row: (row.number,))
 
     def rechecks(self, person: Person, days: int = RECHECK_DAYS) -> list[RecheckCount]:
         """How the rechecks of ended orders stand, by account and day, for the last days."""
@@ -372,13 +348,3 @@ class Listings(Service):
             and counts[one.batch.batch_id].unreserved_rupiah
         }
         return {account: funds_of(self.installation, account).free_rupiah for account in wanting}
-
-
-def limited(limit: int) -> int:
-    """The limit of a page.
-
-    :raises ListingRefusedError: it is not possible.
-    """
-    if not 1 <= limit <= MAXIMUM_PAGE:
-        raise ListingRefusedError(f"limit: found {limit}; expected 1 to {MAXIMUM_PAGE}")
-    return limit

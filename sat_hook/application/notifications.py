@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Channel
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
+from sat_hook.application.pages import USUAL_PAGE, Page, limited, list_name, page_of, place_in
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on
 from sat_hook.commands.aggregates import USERS
@@ -52,10 +51,9 @@ class Notifications(Service):
         person.require(Right.VIEW)
         name = list_name("alerts", kinds and sorted(kinds), account, only_open)
         limit = limited(limit)
-        before = LAST_ALERT if cursor is None else int(str(place_of(name, cursor, int)[0]))
+        (before,) = place_in(name, cursor, tuple[int]) or (LAST_ALERT,)
         found = self._book().page(kinds, account, limit + 1, only_open=only_open, before_id=before)
-        rows = tuple(found[:limit])
-        return Page(rows, None if len(found) <= limit else cursor_of(name, (rows[-1].alert_id,)))
+        return page_of(name, found, limit, lambda row: (row.alert_id,))
 
     def acknowledge(self, keys: Collection[str], reason: str, person: Person) -> int:
         """Record that the person has seen alerts to it; returns how many no one had acknowledged before.

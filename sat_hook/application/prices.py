@@ -13,10 +13,9 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import cast
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import ListingRefusedError, ProductNotListedError
 from sat_hook.application.installation import account_among
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
+from sat_hook.application.pages import USUAL_PAGE, Page, cursor_of, limited, list_name, page_of, place_in
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.catalogue.margin import ProductMargin, margin_lines
@@ -174,15 +173,11 @@ class Prices(Service):
     ) -> Page[PriceSnapshot]:
         """A page of the attempts to read the price list, the newest first."""
         person.require(Right.VIEW)
-        account, limit, until, before_id = self._account(period.account), limited(limit), period.until, 0
+        account, limit = self._account(period.account), limited(limit)
         name = list_name("price attempts", account, period)
-        if cursor is not None:
-            until, before_id = cast("tuple[datetime, int]", place_of(name, cursor, datetime, int))
+        until, before_id = place_in(name, cursor, tuple[datetime, int]) or (period.until, 0)
         found = self._history().snapshots(account, period.since, until, limit + 1, before_id=before_id)
-        if len(found) <= limit:
-            return Page(tuple(found), None)
-        last = found[limit - 1]
-        return Page(tuple(found[:limit]), cursor_of(name, (last.asked_at, last.snapshot_id or 0)))
+        return page_of(name, found, limit, lambda row: (row.asked_at, row.snapshot_id or 0))
 
     def freshness(self, period: Period, person: Person) -> Freshness:
         """How old what is known is, and what of a period, up to now, is not known."""
@@ -212,10 +207,7 @@ class Prices(Service):
         person.require(Right.VIEW)
         account, limit = self._account(period.account), limited(limit)
         name = list_name("price changes", account, period, which, is_newest_first)
-        place = None
-        if cursor is not None:
-            members = place_of(name, cursor, datetime, int, str)
-            place = ChangePlace(*cast("tuple[datetime, int, str]", members))
+        place = place_in(name, cursor, ChangePlace)
         found: list[RecordedChange] = []
         every = self._each_change(account, period, place, is_newest_first=is_newest_first)
         for looked, recorded in enumerate(every, 1):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.listings import Page
+from sat_hook.application.pages import Page, list_name, page_of, place_in
 from sat_hook.application.rights import DEFAULTS, Holders, Person, Right, rights_in
 from sat_hook.application.service import Service
 from sat_hook.domain.console_users import UserRightsSeen
@@ -77,10 +76,10 @@ class RightsInForce(Service):
         """
         person.require(Right.AUDIT)
         name = list_name("rights")
-        before = LAST_POSITION if cursor is None else int(str(place_of(name, cursor, int)[0]))
+        (before,) = place_in(name, cursor, tuple[int]) or (LAST_POSITION,)
         found = LogPages(self.database).newest(LogSlice(types=_TYPES), PAGE + 1, before)
-        rows = [RightsChange(one.position, one.recorded_at, _change_of(one)) for one in found[:PAGE]]
-        return Page(tuple(rows), None if len(found) <= PAGE else cursor_of(name, (rows[-1].position,)))
+        rows = [RightsChange(one.position, one.recorded_at, _change_of(one)) for one in found]
+        return page_of(name, rows, PAGE, lambda row: (row.position,))
 
 
 def _change_of(recorded: RecordedEvent) -> RightsSeen | UserRightsSeen:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import FileRefusedError, RivalFilesError, UploadNotFoundError
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
+from sat_hook.application.pages import USUAL_PAGE, Page, limited, list_name, page_of, place_in
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.books import AccountBooks
@@ -123,7 +122,7 @@ class Settlements(Service):
         """A page of files, the newest day first: those that count, and those that do not, with the reason."""
         person.require(*BOOK_READERS)
         name, limit = list_name("settlements", account, day), limited(limit)
-        place = None if cursor is None else cast("Any", tuple(place_of(name, cursor, str, int)))
+        place = place_in(name, cursor, tuple[str, int])
         store = self.store
         accounts = store.accounts_with_events() if account is None else [self.account_of(account)]
         keeper = self.keeper
@@ -131,10 +130,7 @@ class Settlements(Service):
         rows = [row for row in rows if day is None or row.day == day]
         rows.sort(key=_place, reverse=True)
         found = [row for row in rows if place is None or _place(row) < place]
-        return Page(
-            tuple(found[:limit]),
-            cursor_of(name, _place(found[limit - 1])) if len(found) > limit else None,
-        )
+        return page_of(name, found, limit, _place)
 
     def uploads(self, person: Person) -> list[ListedUpload]:
         """The person's own uploads, the newest first."""

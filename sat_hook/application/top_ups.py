@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from sat_hook.application.cursors import cursor_of, list_name, place_of
-from sat_hook.application.listings import USUAL_PAGE, Page, limited
+from sat_hook.application.pages import USUAL_PAGE, Page, limited, list_name, page_of, place_in
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.reasons import checked_reason
@@ -143,7 +142,7 @@ class TopUps(Service):
         """A page of top-ups, the last credited first, and rises that have none."""
         person.require(*BOOK_READERS)
         name = list_name("top-ups", account)
-        place = None if cursor is None else cast("Any", tuple(place_of(name, cursor, datetime, int)))
+        place = place_in(name, cursor, tuple[datetime, int])
         limit = limited(limit)
         accounts = self.accounts(person) if account is None else [self.account_of(account)]
         rows: list[TopUpRow] = []
@@ -154,13 +153,9 @@ class TopUps(Service):
             rises += [(one, rise) for rise in unmatched]
         rows.sort(key=_place, reverse=True)
         following = [row for row in rows if place is None or _place(row) < place]
-        found = following[:limit]
         rises.sort(key=lambda item: item[1].observed_at, reverse=True)
-        return TopUpPage(
-            tuple(found),
-            cursor_of(name, _place(found[-1])) if len(following) > limit else None,
-            tuple(rises[:limit]),
-        )
+        page = page_of(name, following, limit, _place)
+        return TopUpPage(page.items, page.next, tuple(rises[:limit]))
 
     def reverse(self, named: str, reference: str, reason: str, person: Person) -> bool:
         """Reverse a wrong top-up by a second entry; False when it is reversed already.

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from sat_hook.application.attention import DepositRow, NeedRow
-from sat_hook.application.listings import RECHECK_DAYS, USUAL_PAGE
+from sat_hook.application.listings import RECHECK_DAYS
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.store import account_lists
 from sat_hook.store.rechecks import RecheckCount

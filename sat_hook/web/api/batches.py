@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.application.submissions import OrderUpload
 from sat_hook.domain.business_day import midnight

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sat_hook.application.break_evidence import BreakEvidenceReader
 from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
 from sat_hook.application.breaks import MAXIMUM_ASSIGNEE_CHARACTERS, Breaks
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import Suggestion

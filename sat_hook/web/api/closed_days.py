@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from sat_hook.application import closed_days
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS
 from sat_hook.domain.books_events import SaldoTerms
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, route, rows_of

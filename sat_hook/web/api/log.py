@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BeforeValidator
 
 from sat_hook.application.audit_log import LogQuery
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.application.rights_in_force import HoldersRow
 from sat_hook.audit.actions import ActionKind

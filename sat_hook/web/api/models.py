@@ -13,8 +13,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from sat_hook.application import order_details
-from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
-from sat_hook.application.listings import MAXIMUM_PAGE
+from sat_hook.application.pages import MAXIMUM_CURSOR_CHARACTERS, MAXIMUM_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.web.dependencies import CurrentPerson
 from sat_hook.web.errors import PROBLEM_MEDIA_TYPE

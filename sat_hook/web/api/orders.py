@@ -9,10 +9,9 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from sat_hook.application import status_rechecks
-from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
 from sat_hook.application.errors import ListingRefusedError
-from sat_hook.application.listings import MAXIMUM_PAGE, USUAL_PAGE
 from sat_hook.application.order_details import OrderRow
+from sat_hook.application.pages import MAXIMUM_CURSOR_CHARACTERS, MAXIMUM_PAGE, USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.domain import alerts
 from sat_hook.domain import order as domain

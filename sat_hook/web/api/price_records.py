@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from sat_hook.application import prices as application
 from sat_hook.application.errors import ListingRefusedError
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.price_files import ChartFormat
 from sat_hook.application.prices import ChangeFilter, Period
 from sat_hook.application.rights import Right

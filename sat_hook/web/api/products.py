@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.domain.prices import ListedProduct, PricePeriod
 from sat_hook.store.account_lists import FoundProduct

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Query
 
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.settlements import Settlements
 from sat_hook.domain.settlement_files import MAXIMUM_MAPPING_NAME_CHARACTERS

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.application.top_ups import MAXIMUM_RECORDED_AT_ONCE, NewTopUp, TopUps
 from sat_hook.domain.books_decisions import MAXIMUM_TOP_UP_RUPIAH

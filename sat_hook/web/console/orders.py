@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response, StreamingResponse
 
-from sat_hook.application.listings import MAXIMUM_PAGE, Listings, OrderPage
+from sat_hook.application.listings import Listings, OrderPage
 from sat_hook.application.order_details import OrderDetails
+from sat_hook.application.pages import MAXIMUM_PAGE
 from sat_hook.application.status_rechecks import Recheck
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.business_day import WIB

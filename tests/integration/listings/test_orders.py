@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sat_hook.application.cursors import cursor_of
 from sat_hook.application.errors import ListingRefusedError, RightMissingError
-from sat_hook.application.listings import OrderPage, list_name
+from sat_hook.application.listings import OrderPage
 from sat_hook.application.order_details import OrderRow
+from sat_hook.application.pages import cursor_of, list_name
 from sat_hook.application.rights import Person
 from sat_hook.audit.actions import actions_since
 from sat_hook.domain import order_events

@@ -1,4 +1,4 @@
-"""Cursors: where the next page of a list begins, as an opaque text for its caller."""
+"""Pages of lists, and cursors: where the next page begins, as an opaque text for its caller."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
-from sat_hook.application.errors import CursorError
+from sat_hook.application.errors import CursorError, ListingRefusedError
 
 MAXIMUM_CURSOR_CHARACTERS = 1_000
+MAXIMUM_PAGE = 200
+USUAL_PAGE = 50
 
-_Member = TypeVar("_Member", bound="str | int | datetime")
+T = TypeVar("T")
+P = TypeVar("P", bound="tuple[str | int | datetime, ...]")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list.
+
+    :param next: the cursor of the next page; None at the end.
+    """
+
+    items: tuple[T, ...]
+    next: str | None
 
 
 def list_name(kind: str, *asked: Any) -> str:
@@ -35,11 +49,14 @@ def cursor_of(name: str, place: Sequence[str | int | datetime]) -> str:
     return base64.urlsafe_b64encode(text.encode("utf-8")).decode("ascii").rstrip("=")
 
 
-def place_of(name: str, cursor: str, *kinds: type[_Member]) -> list[str | int | datetime]:
-    """The place that a cursor of the list ``name`` holds: one member of each kind.
+def place_in(name: str, cursor: str | None, kind: type[P]) -> P | None:
+    """The place that a cursor of the list ``name`` holds; None without a cursor.
 
+    :param kind: a tuple of texts, whole numbers and moments.
     :raises CursorError: it is not this list's.
     """
+    if cursor is None:
+        return None
     if len(cursor) > MAXIMUM_CURSOR_CHARACTERS:
         raise CursorError
     try:
@@ -47,12 +64,32 @@ def place_of(name: str, cursor: str, *kinds: type[_Member]) -> list[str | int | 
         found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (UnicodeError, binascii.Error, ValueError, RecursionError):
         raise CursorError from None
+    kinds = get_args(kind) or tuple(get_type_hints(kind).values())
     if not isinstance(found, list) or len(found) != len(kinds) + 1 or found[0] != name:
         raise CursorError
-    return [_member(value, kind) for value, kind in zip(found[1:], kinds, strict=True)]
+    members = [_member(value, one) for value, one in zip(found[1:], kinds, strict=True)]
+    return cast("P", getattr(kind, "_make", tuple)(members))
 
 
-def _member(value: object, kind: type[_Member]) -> str | int | datetime:
+def page_of(
+    name: str, found: Sequence[T], limit: int, place: Callable[[T], Sequence[str | int | datetime]]
+) -> Page[T]:
+    """A page of the rows that were found: one more than ``limit`` where there is a next page."""
+    rows = tuple(found[:limit])
+    return Page(rows, cursor_of(name, place(rows[-1])) if len(found) > limit else None)
+
+
+def limited(limit: int) -> int:
+    """The limit of a page.
+
+    :raises ListingRefusedError: it is not possible.
+    """
+    if not 1 <= limit <= MAXIMUM_PAGE:
+        raise ListingRefusedError(f"limit: found {limit}; expected 1 to {MAXIMUM_PAGE}")
+    return limit
+
+
+def _member(value: object, kind: type) -> str | int | datetime:
     if kind is datetime and isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
