@@ -13,8 +13,7 @@ from typing import NamedTuple
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.prices import ListedProduct
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import Statements
 
 NEWEST_ALERTS = 10_000
 NEWEST_CALLBACKS = 10_000
@@ -45,32 +44,23 @@ class FoundProduct(NamedTuple):
     gone_at: datetime | None
 
 
-class AccountLists:
-    """Reads with any role that may read. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lists = queries("account_lists")
+class AccountLists(Statements, room="account_lists"):
+    """Reads with any role that may read."""
 
     def accounts(self) -> list[str]:
         """Every account that had a batch or another event."""
-        with self._database.transaction() as connection:
-            return [account for (account,) in self._lists.accounts(connection)]
+        return [account for (account,) in self._run(self._sql.accounts)]
 
     def untold_alerts(self) -> list[UntoldAlerts]:
         """Of the newest alerts, those that reached no person."""
-        with self._database.transaction() as connection:
-            rows = list(self._lists.untold_alerts(connection, looked=NEWEST_ALERTS))
-        return [UntoldAlerts(*row) for row in rows]
+        return [UntoldAlerts(*row) for row in self._run(self._sql.untold_alerts, looked=NEWEST_ALERTS)]
 
     def standings(self) -> list[AccountStanding]:
-        with self._database.transaction() as connection:
-            return [AccountStanding.model_validate(row[0]) for row in self._lists.standings(connection)]
+        return [AccountStanding.model_validate(row[0]) for row in self._run(self._sql.standings)]
 
     def daily_observations(self, account: str, since: datetime, days: int) -> list[SaldoPoint]:
         """What the deposit held at the end of each day, on the days on which it was observed."""
-        with self._database.transaction() as connection:
-            rows = list(self._lists.daily_observations(connection, account=account, since=since, days=days))
+        rows = self._run(self._sql.daily_observations, account=account, since=since, days=days)
         return [SaldoPoint(*row) for row in rows]
 
     def products(
@@ -81,35 +71,29 @@ class AccountLists:
         :param text: a part of the code, the name or the operator's name.
         """
         after_account, after_code = after or (None, None)
-        with self._database.transaction() as connection:
-            rows = list(
-                self._lists.products(
-                    connection,
-                    accounts=list(accounts),
-                    text=text,
-                    after_account=after_account,
-                    after_code=after_code,
-                    limit=limit,
-                )
-            )
+        rows = self._run(
+            self._sql.products,
+            accounts=list(accounts),
+            text=text,
+            after_account=after_account,
+            after_code=after_code,
+            limit=limit,
+        )
         return [FoundProduct(row[0], ListedProduct(*row[1:8]), row[8], row[9]) for row in rows]
 
     def last_callback(self, account: str) -> tuple[datetime, str] | None:
         """When the last callback came, and the fingerprint of its key; None if it is not among the newest."""
-        with self._database.transaction() as connection:
-            rows = list(self._lists.last_callback(connection, account=account, looked=NEWEST_CALLBACKS))
+        rows = self._run(self._sql.last_callback, account=account, looked=NEWEST_CALLBACKS)
         return tuple(rows[0]) if rows else None
 
     def callbacks(self, account: str) -> tuple[int, int, datetime | None]:
         """How many callbacks came within a day, how many wait for a status check, and since when."""
-        with self._database.transaction() as connection:
-            [row] = self._lists.callbacks(connection, account=account, looked=NEWEST_CALLBACKS)
+        [row] = self._run(self._sql.callbacks, account=account, looked=NEWEST_CALLBACKS)
         return tuple(row)
 
     def last_answer(self, account: str) -> datetime | None:
         """When SAT last gave this account an answer that is kept."""
-        with self._database.transaction() as connection:
-            found = self._lists.last_answer(connection, account=account)
+        found = self._run(self._sql.last_answer, account=account)
         assert found is None or isinstance(found, datetime)
         return found
 
@@ -128,12 +112,8 @@ class SeenKey(NamedTuple):
     is_older: bool
 
 
-class AccountKeys:
-    """Records and reads keys. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._keys = queries("account_keys")
+class AccountKeys(Statements, room="account_keys"):
+    """Records and reads keys."""
 
     def record(self, settings: AccountSettings) -> list[SeenKey]:
         """Record which keys an account's connection has, and return them, ours first. A key that was seen
@@ -144,6 +124,6 @@ class AccountKeys:
         has.append(("verifies_statuses", [] if verifier is None else list(verifier.fingerprints)))
         with self._database.transaction() as connection:
             for use, fingerprints in has:
-                self._keys.record(connection, account=account, use=use, fingerprints=fingerprints)
-            seen = [SeenKey(*row) for row in self._keys.keys_of(connection, account=account)]
+                self._sql.record(connection, account=account, use=use, fingerprints=fingerprints)
+            seen = [SeenKey(*row) for row in self._sql.keys_of(connection, account=account)]
         return [key for use, keys in has for key in seen if key.use == use and key.fingerprint in keys]

@@ -11,9 +11,8 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.alerts import ALERTING_AFTER_AN_END, ALERTING_TYPES, ENDS, Alert, AlertKind
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +55,17 @@ class ToldAlert:
         return self.notified_at is not None and self.trouble is None
 
 
-class AlertBook:
-    """The tables ``sat.alerts`` and ``sat.log_cursors``. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._alerts = queries("alerts")
+class AlertBook(Statements, room="alerts"):
+    """The tables ``sat.alerts`` and ``sat.log_cursors``."""
 
     def read_up_to(self) -> int:
         """The position up to which the log has been read."""
-        return int(run(self._database, self._alerts.alerts_cursor) or 0)
+        return int(self._run(self._sql.alerts_cursor) or 0)
 
     def candidates(self, after_position: int, up_to_position: int, limit: int = 1000) -> list[Candidate]:
         """A page of the events that may raise alerts, by position."""
-        rows = run(
-            self._database,
-            self._alerts.alerting_events,
+        rows = self._run(
+            self._sql.alerting_events,
             after_position=after_position,
             up_to_position=up_to_position,
             types=list(ALERTING_TYPES),
@@ -103,7 +97,7 @@ class AlertBook:
     def _add(self, connection: Connection, alerts: Sequence[Alert], read_up_to: int | None) -> int:
         new = 0
         if alerts:
-            rows = self._alerts.add_alerts(
+            rows = self._sql.add_alerts(
                 connection,
                 keys=[alert.key for alert in alerts],
                 kinds=[alert.kind.value for alert in alerts],
@@ -115,35 +109,35 @@ class AlertBook:
             )
             new = len(list(rows))
         if read_up_to is not None:
-            self._alerts.move_alerts_cursor(connection, position=read_up_to)
+            self._sql.move_alerts_cursor(connection, position=read_up_to)
         return new
 
     def claim(self, now: datetime, lease_until: datetime, limit: int) -> list[OpenAlert]:
         """Claim unsent alerts; no other caller gets them before ``lease_until``."""
-        statement = self._alerts.claim_alerts_to_notify
+        statement = self._sql.claim_alerts_to_notify
         rows = run(self._database, statement, now=now, lease_until=lease_until, limit=limit)
         return [OpenAlert(_alert(row[1:8]), row[8]) for row in rows]
 
     def settle_notified(self, keys: Collection[str], now: datetime) -> None:
         """Record that these were sent."""
-        run(self._database, self._alerts.settle_notified, keys=list(keys), now=now)
+        self._run(self._sql.settle_notified, keys=list(keys), now=now)
 
     def settle_logged(self, keys: Collection[str], now: datetime, trouble: str) -> None:
         """Record that these were only written to a task's log."""
-        run(self._database, self._alerts.settle_logged, keys=list(keys), now=now, trouble=trouble)
+        self._run(self._sql.settle_logged, keys=list(keys), now=now, trouble=trouble)
 
     def settle_not_notified(self, keys: Collection[str], next_try_at: datetime, trouble: str) -> None:
         """Record that the notifier did not accept these."""
         chosen = {"keys": list(keys), "next_try_at": next_try_at, "trouble": trouble}
-        run(self._database, self._alerts.settle_not_notified, **chosen)
+        self._run(self._sql.settle_not_notified, **chosen)
 
     def unannounced(self, limit: int) -> list[Alert]:
         """Alerts that have no asset event yet, oldest first."""
-        return [_alert(row[:7]) for row in run(self._database, self._alerts.alerts_to_announce, limit=limit)]
+        return [_alert(row[:7]) for row in self._run(self._sql.alerts_to_announce, limit=limit)]
 
     def settle_announced(self, keys: Collection[str], now: datetime) -> None:
         """Record that the asset events of these were emitted."""
-        run(self._database, self._alerts.settle_announced, keys=list(keys), now=now)
+        self._run(self._sql.settle_announced, keys=list(keys), now=now)
 
     def recent(
         self, limit: int = 50, *, only_untold: bool = False, before_id: int | None = None
@@ -153,12 +147,12 @@ class AlertBook:
         :param before_id: only those before the alert of this number.
         """
         chosen = {"only_untold": only_untold, "before_id": before_id, "limit": limit}
-        return [told_alert(row) for row in run(self._database, self._alerts.recent_alerts, **chosen)]
+        return [told_alert(row) for row in self._run(self._sql.recent_alerts, **chosen)]
 
     def of_kinds(self, kinds: Sequence[AlertKind], limit: int) -> list[ToldAlert]:
         """The newest alerts of some kinds, sent or not."""
         chosen = {"kinds": [kind.value for kind in kinds], "limit": limit}
-        return [told_alert(row) for row in run(self._database, self._alerts.alerts_of_kinds, **chosen)]
+        return [told_alert(row) for row in self._run(self._sql.alerts_of_kinds, **chosen)]
 
 
 def told_alert(row: Sequence[Any]) -> ToldAlert:

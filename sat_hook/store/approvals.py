@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from sat_hook.domain.order import Order
 from sat_hook.store.batch_lists import FoundBatch
-from sat_hook.store.database import Database
 from sat_hook.store.order_lists import FoundOrder
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 RECIPIENTS_LOOKED_AT = 1_000
 """Orders of a batch, the dearest, of which new recipients are looked for."""
@@ -40,27 +39,21 @@ class NewRecipients:
     orders: tuple[FoundOrder, ...]
 
 
-class ApprovalStore:
-    """Reads with any role that may read. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._approvals = queries("approvals")
+class ApprovalStore(Statements, room="approvals"):
+    """Reads with any role that may read."""
 
     def products(self, batch_id: str, *, with_held: bool) -> list[ProductAsked]:
         """What would be sent, by product; the dearest first.
 
         :param with_held: whether held orders are part of it.
         """
-        with self._database.transaction() as connection:
-            rows = self._approvals.products_asked_for(connection, batch_id=batch_id, with_held=with_held)
-            return [ProductAsked(*row) for row in rows]
+        rows = self._run(self._sql.products_asked_for, batch_id=batch_id, with_held=with_held)
+        return [ProductAsked(*row) for row in rows]
 
     def new_recipients(self, batch_id: str, account: str, limit: int, *, with_held: bool) -> NewRecipients:
         """Orders that would be sent to client numbers that the account never paid."""
-        rows = run(
-            self._database,
-            self._approvals.new_recipients,
+        rows = self._run(
+            self._sql.new_recipients,
             batch_id=batch_id,
             account=account,
             with_held=with_held,
@@ -77,11 +70,10 @@ class ApprovalStore:
 
     def batch_before(self, found: FoundBatch) -> datetime | None:
         """When the account's batch before this one was submitted; None for its first."""
-        with self._database.transaction() as connection:
-            before: datetime | None = self._approvals.batch_before(
-                connection,
-                account=found.batch.account,
-                submitted_at=found.submitted_at,
-                batch_id=found.batch.batch_id,
-            )
-            return before
+        before: datetime | None = self._run(
+            self._sql.batch_before,
+            account=found.batch.account,
+            submitted_at=found.submitted_at,
+            batch_id=found.batch.batch_id,
+        )
+        return before

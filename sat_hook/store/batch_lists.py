@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import OrderState
-from sat_hook.store.database import Database
 from sat_hook.store.event_store import StateCount
 from sat_hook.store.log import recorded_from_row
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import Statements
 
 _SETTLED = (OrderState.SUCCEEDED, OrderState.FAILED, OrderState.REVERSED)
 """Ends that a signed status gives."""
@@ -71,51 +70,39 @@ class BatchCounts:
     first_settled_at: datetime | None = None
 
 
-class BatchLists:
-    """Reads with any role that may read. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lists = queries("batch_lists")
+class BatchLists(Statements, room="batch_lists"):
+    """Reads with any role that may read."""
 
     def batches(self, which: BatchFilter, after: BatchPlace | None, limit: int) -> list[FoundBatch]:
         """A page of batches, the newest first."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._lists.batches(
-                    connection,
-                    account=which.account,
-                    submitted_by=which.submitted_by,
-                    text=which.text,
-                    since=which.since,
-                    before=which.before,
-                    states=None if which.states is None else [state.value for state in which.states],
-                    withdrawn=which.is_withdrawn,
-                    rejected=which.is_rejected,
-                    after_at=None if after is None else after.submitted_at,
-                    after_id=None if after is None else after.batch_id,
-                    limit=limit,
-                )
-            )
+        rows = self._run(
+            self._sql.batches,
+            account=which.account,
+            submitted_by=which.submitted_by,
+            text=which.text,
+            since=which.since,
+            before=which.before,
+            states=None if which.states is None else [state.value for state in which.states],
+            withdrawn=which.is_withdrawn,
+            rejected=which.is_rejected,
+            after_at=None if after is None else after.submitted_at,
+            after_id=None if after is None else after.batch_id,
+            limit=limit,
+        )
         return [_found_batch(row) for row in rows]
 
     def batches_of(self, batch_ids: Sequence[str]) -> dict[str, FoundBatch]:
         """The batches that exist, by id."""
-        with self._database.transaction() as connection:
-            rows = list(self._lists.batches_of(connection, batch_ids=list(batch_ids)))
+        rows = self._run(self._sql.batches_of, batch_ids=list(batch_ids))
         return {row[0]: _found_batch(row) for row in rows}
 
     def open_batches(self) -> list[FoundBatch]:
         """The batches that have not ended: being checked, waiting for a person or for funds, being paid."""
-        with self._database.transaction() as connection:
-            return [_found_batch(row) for row in self._lists.open_batches(connection)]
+        return [_found_batch(row) for row in self._run(self._sql.open_batches)]
 
     def batches_paying_again(self, batch_id: str) -> list[FoundBatch]:
         """The batches that pay failed orders of this batch again, the first submitted first."""
-        with self._database.transaction() as connection:
-            return [
-                _found_batch(row) for row in self._lists.batches_paying_again(connection, batch_id=batch_id)
-            ]
+        return [_found_batch(row) for row in self._run(self._sql.batches_paying_again, batch_id=batch_id)]
 
     def counts(
         self, batch_ids: Sequence[str], settled_since: datetime | None = None
@@ -125,27 +112,21 @@ class BatchLists:
         :param settled_since: from when on to count settled orders; None counts none.
         """
         found: dict[str, list[tuple[Any, ...]]] = {batch_id: [] for batch_id in batch_ids}
-        with self._database.transaction() as connection:
-            for batch_id, *counts in self._lists.order_counts(
-                connection, batch_ids=list(batch_ids), since=settled_since
-            ):
-                found[batch_id].append(tuple(counts))
+        for batch_id, *counts in self._run(
+            self._sql.order_counts, batch_ids=list(batch_ids), since=settled_since
+        ):
+            found[batch_id].append(tuple(counts))
         return {batch_id: _counts(rows) for batch_id, rows in found.items()}
 
     def refused_rows(self, batch_ids: Sequence[str]) -> dict[str, int]:
         """How many rows of each batch became no order, and are no other batch's order either."""
         streams = [str(StreamId(StreamKind.BATCH, batch_id)) for batch_id in batch_ids]
-        with self._database.transaction() as connection:
-            return {
-                batch_id: int(rows)
-                for batch_id, rows in self._lists.refused_rows(connection, streams=streams)
-            }
+        return {batch_id: int(rows) for batch_id, rows in self._run(self._sql.refused_rows, streams=streams)}
 
     def batch_events(self, batch_id: str) -> list[RecordedEvent]:
         """The events of a batch, without those that say which rows it took in."""
         stream = str(StreamId(StreamKind.BATCH, batch_id))
-        with self._database.transaction() as connection:
-            return [recorded_from_row(row) for row in self._lists.batch_events(connection, stream=stream)]
+        return [recorded_from_row(row) for row in self._run(self._sql.batch_events, stream=stream)]
 
 
 def _counts(rows: Sequence[tuple[Any, ...]]) -> BatchCounts:

@@ -16,10 +16,9 @@ from sat_hook.domain.books_events import (
 )
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind, registered_events
 from sat_hook.domain.identity import account_id_of
-from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.log_pages import LAST_POSITION
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 DAY_TYPES = sorted(
     name
@@ -41,16 +40,12 @@ class OpenBreak(NamedTuple):
     first_seen: date
 
 
-class DayStore:
-    """Reads days with any role that may read. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._books = queries("books")
+class DayStore(Statements, room="books"):
+    """Reads days with any role that may read."""
 
     def head(self, account: str) -> int:
         """The position of the newest event of an account; 0 when it has none."""
-        return run(self._database, self._books.head_of_books, stream=_stream_of(account)) or 0
+        return self._run(self._sql.head_of_books, stream=_stream_of(account)) or 0
 
     def day_events(
         self,
@@ -69,9 +64,8 @@ class DayStore:
         :param with_decisions: with people's decisions about breaks.
         """
         decisions = [BreakDecided.__name__] if with_decisions else []
-        rows = run(
-            self._database,
-            self._books.day_events,
+        rows = self._run(
+            self._sql.day_events,
             stream=_stream_of(account),
             types=DAY_TYPES + decisions,
             observed_since=since,
@@ -83,9 +77,8 @@ class DayStore:
 
     def first_decisions(self, account: str, since_position: int, up_to_position: int) -> dict[str, int]:
         """Where each break was decided first, of those first decided between two positions."""
-        rows = run(
-            self._database,
-            self._books.first_decisions,
+        rows = self._run(
+            self._sql.first_decisions,
             stream=_stream_of(account),
             since_position=since_position,
             up_to_position=up_to_position,
@@ -99,9 +92,8 @@ class DayStore:
 
         :param since_position: earlier closes are not read.
         """
-        rows = run(
-            self._database,
-            self._books.open_when_closed,
+        rows = self._run(
+            self._sql.open_when_closed,
             stream=_stream_of(account),
             since_position=since_position,
             days=[day.isoformat() for day in days],
@@ -111,9 +103,8 @@ class DayStore:
 
     def in_flight_by_day(self, account: str, cut_off_minutes: int) -> dict[date, int]:
         """How many orders that were sent have no end, by the business day on which each was sent first."""
-        rows = run(
-            self._database,
-            self._books.in_flight_by_day,
+        rows = self._run(
+            self._sql.in_flight_by_day,
             account=account,
             cut_off_minutes=cut_off_minutes,
         )

@@ -19,9 +19,8 @@ from pydantic_core import to_json
 from sat_hook.domain import books_events as happened
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.event_record import RecordedEvent, StreamId
-from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
-from sat_hook.store.statements import queries, streamed
+from sat_hook.store.statements import Statements, queries, streamed
 
 MAXIMUM_COUNTED = 10_000
 """More breaks than this are not counted, and not decided at once."""
@@ -134,17 +133,12 @@ class FollowedTables:
         return streamed(self._connection, self._breaks.every_age)
 
 
-class BreakTable:
-    """The tables of breaks, for the writer. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._breaks = queries("breaks")
+class BreakTable(Statements, room="breaks"):
+    """The tables of breaks, for the writer."""
 
     def catch_up(self) -> None:
         """Apply what the log has since the tables were last read."""
-        with self._database.transaction() as connection:
-            ahead = [stream for (stream,) in self._breaks.streams_ahead(connection)]
+        ahead = [stream for (stream,) in self._run(self._sql.streams_ahead)]
         for stream in ahead:
             with self._database.transaction() as connection:
                 self._follow(connection, stream)
@@ -153,65 +147,50 @@ class BreakTable:
         self, which: BreakFilter, *, by_size: bool, after: BreakPlace | None, limit: int
     ) -> tuple[list[FoundBreak], BreakPlace | None]:
         """A page of breaks, the oldest or the largest first, and where the next one begins."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._breaks.page_of_breaks(
-                    connection,
-                    **_filters(which),
-                    sort="size" if by_size else "age",
-                    after_key=None if after is None else after.key,
-                    after_id=None if after is None else after.break_id,
-                    limit=limit + 1,
-                )
-            )
+        rows = self._run(
+            self._sql.page_of_breaks,
+            **_filters(which),
+            sort="size" if by_size else "age",
+            after_key=None if after is None else after.key,
+            after_id=None if after is None else after.break_id,
+            limit=limit + 1,
+        )
         found = [_found(row[:14]) for row in rows[:limit]]
         following = BreakPlace(rows[limit - 1][14], rows[limit - 1][0]) if len(rows) > limit else None
         return found, following
 
     def count(self, which: BreakFilter) -> tuple[int, int]:
         """How many there are, at most one more than :data:`MAXIMUM_COUNTED`, and their size in rupiah."""
-        with self._database.transaction() as connection:
-            count, size = self._breaks.count_breaks(connection, **_filters(which), most=MAXIMUM_COUNTED + 1)
+        count, size = self._run(self._sql.count_breaks, **_filters(which), most=MAXIMUM_COUNTED + 1)
         return count, size
 
     def named(self, break_ids: Sequence[str]) -> dict[str, FoundBreak]:
         """These breaks, by id."""
-        with self._database.transaction() as connection:
-            rows = list(self._breaks.breaks_named(connection, break_ids=list(break_ids)))
-        return {row[0]: _found(row) for row in rows}
+        return {row[0]: _found(row) for row in self._run(self._sql.breaks_named, break_ids=list(break_ids))}
 
     def acts_about(self, stream: StreamId, break_id: str) -> list[RecordedEvent]:
         """What people did about a break, oldest first."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._breaks.acts_about(connection, stream=str(stream), break_id=break_id, types=list(ACTS))
-            )
+        rows = self._run(self._sql.acts_about, stream=str(stream), break_id=break_id, types=list(ACTS))
         return [recorded_from_row(row) for row in rows]
 
     def ages(self, account: str | None, states: Sequence[BreakState]) -> list[Aged]:
         """Breaks that stand in one of these states, by the day on which they were first seen."""
-        with self._database.transaction() as connection:
-            rows = self._breaks.ages(connection, account=account, states=[state.value for state in states])
-            return [Aged(*row) for row in rows]
+        rows = self._run(self._sql.ages, account=account, states=[state.value for state in states])
+        return [Aged(*row) for row in rows]
 
     def ages_by_close(self, account: str | None, since: date) -> list[AgedAtClose]:
         """What the closes of the days since a day carried forward, by age."""
-        with self._database.transaction() as connection:
-            return [
-                AgedAtClose(*row)
-                for row in self._breaks.ages_by_close(connection, account=account, since=since)
-            ]
+        return [AgedAtClose(*row) for row in self._run(self._sql.ages_by_close, account=account, since=since)]
 
     def assignees(self) -> list[str]:
         """The users who look into breaks."""
-        with self._database.transaction() as connection:
-            return [name for (name,) in self._breaks.assignees(connection)]
+        return [name for (name,) in self._run(self._sql.assignees)]
 
     def _follow(self, connection: Connection, stream: str) -> None:
-        self._breaks.begin_stream(connection, stream=stream)
-        version = self._breaks.lock_cursor(connection, stream=stream)
-        head = self._breaks.head_of(connection, stream=stream)
-        rows = self._breaks.events_since(
+        self._sql.begin_stream(connection, stream=stream)
+        version = self._sql.lock_cursor(connection, stream=stream)
+        head = self._sql.head_of(connection, stream=stream)
+        rows = self._sql.events_since(
             connection,
             stream=stream,
             after_version=version,
@@ -221,7 +200,7 @@ class BreakTable:
         events = map(recorded_from_row, list(rows))
         for kind, of_kind in groupby(events, key=lambda item: type(item.event)):
             self._apply(connection, kind, list(of_kind))
-        self._breaks.move_cursor(connection, stream=stream, version=head)
+        self._sql.move_cursor(connection, stream=stream, version=head)
 
     def _apply(self, connection: Connection, kind: type[object], events: Sequence[RecordedEvent]) -> None:
         if kind is happened.BreakDecided:
@@ -235,24 +214,24 @@ class BreakTable:
     def _apply_one(self, connection: Connection, item: RecordedEvent) -> None:
         match item.event:
             case happened.DayClosed() as closed:
-                self._breaks.forget_close(connection, account=closed.account, day=closed.day)
+                self._sql.forget_close(connection, account=closed.account, day=closed.day)
             case happened.BreaksRecorded() as recorded:
                 of_close = {"account": recorded.account, "day": recorded.day}
-                self._breaks.book_breaks(
+                self._sql.book_breaks(
                     connection,
                     **of_close,
                     version=item.version,
                     breaks=to_json(recorded.breaks).decode("utf-8"),
                 )
-                self._breaks.note_close(
+                self._sql.note_close(
                     connection, day=recorded.day, break_ids=[booked.break_id for booked in recorded.breaks]
                 )
                 ages, breaks, sizes = ages_of(recorded)
-                self._breaks.add_ages(connection, **of_close, ages=ages, breaks=breaks, sizes=sizes)
+                self._sql.add_ages(connection, **of_close, ages=ages, breaks=breaks, sizes=sizes)
             case happened.BreakCommented() as commented:
-                self._breaks.count_note(connection, break_id=commented.break_id, comments=1, files=0)
+                self._sql.count_note(connection, break_id=commented.break_id, comments=1, files=0)
             case happened.BreakFileAttached() as attached:
-                self._breaks.count_note(connection, break_id=attached.break_id, comments=0, files=1)
+                self._sql.count_note(connection, break_id=attached.break_id, comments=0, files=1)
 
     def _decide(self, connection: Connection, events: Iterable[RecordedEvent]) -> None:
         last = {
@@ -260,7 +239,7 @@ class BreakTable:
             for item in events
             if isinstance(item.event, happened.BreakDecided)
         }
-        self._breaks.apply_decisions(
+        self._sql.apply_decisions(
             connection,
             break_ids=list(last),
             states=[event.state.value for event, _ in last.values()],
@@ -276,7 +255,7 @@ class BreakTable:
             for item in events
             if isinstance(item.event, happened.BreakAssigned)
         }
-        self._breaks.apply_assignments(
+        self._sql.apply_assignments(
             connection,
             break_ids=list(last),
             assignees=[assignee for assignee, _ in last.values()],

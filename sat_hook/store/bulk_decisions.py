@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.grouping import ORDERS_A_COMMIT, grouped
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import Statements, queries
 
 KEPT_SECONDS = 30 * 86_400
 
@@ -87,12 +86,8 @@ class DecisionPart:
         )
 
 
-class BulkDecisionStore:
-    """The tables ``sat.bulk_decisions`` and ``…_parts``. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._decisions = queries("bulk_decisions")
+class BulkDecisionStore(Statements, room="bulk_decisions"):
+    """The tables ``sat.bulk_decisions`` and ``…_parts``."""
 
     def add(
         self,
@@ -107,8 +102,8 @@ class BulkDecisionStore:
         parts = list(grouped(orders, ORDERS_A_COMMIT))
         same = {"act": act, "decided_by": decided_by, "digest": digest}
         with self._database.transaction() as connection:
-            self._decisions.forget_decisions(connection, kept_seconds=KEPT_SECONDS)
-            added = self._decisions.add_decision(
+            self._sql.forget_decisions(connection, kept_seconds=KEPT_SECONDS)
+            added = self._sql.add_decision(
                 connection,
                 decision_id=decision_id,
                 reason=reason,
@@ -117,9 +112,9 @@ class BulkDecisionStore:
                 **same,
             )
             if added is None:
-                return self._decisions.decision_under_way(connection, **same) or decision_id
+                return self._sql.decision_under_way(connection, **same) or decision_id
             for number, part in enumerate(parts):
-                self._decisions.add_part(
+                self._sql.add_part(
                     connection,
                     decision_id=decision_id,
                     part=number,
@@ -131,20 +126,17 @@ class BulkDecisionStore:
 
     def find(self, decision_id: str) -> StoredDecision | None:
         """A decision; None when there is none, or it was deleted."""
-        with self._database.transaction() as connection:
-            row = self._decisions.decision(connection, decision_id=decision_id)
+        row = self._run(self._sql.decision, decision_id=decision_id)
         return None if row is None else StoredDecision(*row)
 
     def undone(self, decision_id: str, limit: int) -> list[Any]:
         """The JSON values of the first orders that could not be decided."""
-        with self._database.transaction() as connection:
-            rows = self._decisions.undone_orders(connection, decision_id=decision_id, limit=limit)
-            return [value for (value,) in rows]
+        rows = self._run(self._sql.undone_orders, decision_id=decision_id, limit=limit)
+        return [value for (value,) in rows]
 
     def newest(self, limit: int) -> list[StoredDecision]:
         """The decisions that were made last."""
-        with self._database.transaction() as connection:
-            return [StoredDecision(*row) for row in self._decisions.newest_decisions(connection, limit=limit)]
+        return [StoredDecision(*row) for row in self._run(self._sql.newest_decisions, limit=limit)]
 
     @contextmanager
     def next_part(self) -> Iterator[DecisionPart | None]:
@@ -153,13 +145,13 @@ class BulkDecisionStore:
         None when nothing is under way, or other processes carry it on.
         """
         with self._database.transaction() as connection:
-            taken = self._decisions.take_decision(connection)
+            taken = self._sql.take_decision(connection)
             if taken is None:
                 yield None
                 return
             *state, number = taken
             decision = StoredDecision(*state)
-            shown = self._decisions.part_of(connection, decision_id=decision.decision_id, part=number)
+            shown = self._sql.part_of(connection, decision_id=decision.decision_id, part=number)
             yield DecisionPart(
                 connection, decision, number, [ShownOrder(*one) for one in zip(*shown, strict=True)]
             )

@@ -11,7 +11,7 @@ import psycopg2
 
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreUnavailableError
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements, queries, run
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,17 +31,13 @@ class Callback:
         return f"Callback(account={self.account}, request_id={self.request_id}, digest={self.digest})"
 
 
-class CallbackTable:
+class CallbackTable(Statements, room="inbox"):
     """Writes ``sat.callback_inbox``, with the role ``sat_receiver``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._inbox = queries("inbox")
 
     def is_reachable(self) -> bool:
         """Whether the database answers now, and could store a callback."""
         try:
-            return bool(run(self._database, self._inbox.is_reachable))
+            return bool(self._run(self._sql.is_reachable))
         except (StoreUnavailableError, psycopg2.Error):
             return False
 
@@ -54,9 +50,8 @@ class CallbackTable:
         # Sorted, so that two receivers with the same callbacks cannot deadlock.
         places = sorted(range(len(group)), key=lambda place: (group[place].account, group[place].digest))
         callbacks = [group[place] for place in places]
-        rows = run(
-            self._database,
-            self._inbox.receive_callbacks,
+        rows = self._run(
+            self._sql.receive_callbacks,
             accounts=[c.account for c in callbacks],
             request_ids=[c.request_id for c in callbacks],
             digests=[c.digest for c in callbacks],
@@ -108,16 +103,12 @@ class CallbackInbox(Protocol):
         """The callbacks for these orders of ``account``, by arrival; at most ``limit`` of each."""
 
 
-class PostgresCallbackInbox:
+class PostgresCallbackInbox(Statements, room="inbox"):
     """:class:`CallbackInbox` in the table ``sat.callback_inbox``, with the role ``sat_writer``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._inbox = queries("inbox")
 
     def callbacks_of(self, account: str, request_ids: Sequence[str], limit: int) -> list[KeptCallback]:
         chosen = {"account": account, "request_ids": list(request_ids), "limit": limit}
-        rows = run(self._database, self._inbox.callbacks_of_orders, **chosen)
+        rows = self._run(self._sql.callbacks_of_orders, **chosen)
         return [
             KeptCallback(request_id, bytes(body), signature, received_at)
             for request_id, body, signature, received_at in rows
@@ -125,7 +116,7 @@ class PostgresCallbackInbox:
 
     def seen_of(self, account: str, request_id: str) -> list[CallbackSeen]:
         """The callbacks that came for one order of ``account``, by arrival."""
-        rows = run(self._database, self._inbox.callbacks_of_order, account=account, request_id=request_id)
+        rows = self._run(self._sql.callbacks_of_order, account=account, request_id=request_id)
         return [CallbackSeen(*row) for row in rows]
 
 

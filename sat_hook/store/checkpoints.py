@@ -10,8 +10,8 @@ from itertools import groupby, starmap
 from typing import Any, NamedTuple
 
 from sat_hook.domain.checkpoint import Checkpoint
-from sat_hook.store.database import Database, OneTransaction
-from sat_hook.store.statements import queries, run, streamed
+from sat_hook.store.database import OneTransaction
+from sat_hook.store.statements import Statements, queries, run, streamed
 
 PAGE = 500
 
@@ -27,30 +27,26 @@ class Leaf(NamedTuple):
     digest: str
 
 
-class CheckpointTable:
+class CheckpointTable(Statements, room="checkpoints"):
     """Checkpoints as they are stored; any of them may be forged. A number may have several rows.
 
     Every method may raise StoreUnavailableError.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._checkpoints = queries("checkpoints")
-
     @contextmanager
     def locked(self) -> Iterator[CheckpointTable]:
         """For making checkpoints: one transaction of one process at a time, committed at the block's end."""
         with self._database.transaction() as connection:
-            self._checkpoints.lock_checkpoints(connection)
+            self._sql.lock_checkpoints(connection)
             yield CheckpointTable(OneTransaction(connection))
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint, unless it is stored already."""
-        run(self._database, self._checkpoints.keep_checkpoint, **asdict(checkpoint))
+        self._run(self._sql.keep_checkpoint, **asdict(checkpoint))
 
     def newest_number(self) -> int:
         """The highest number; 0 when there is none."""
-        return int(run(self._database, self._checkpoints.newest_number))
+        return int(self._run(self._sql.newest_number))
 
     def newest_position(self) -> int:
         """The highest position of the log, settled or not; 0 when the log is empty."""
@@ -58,35 +54,35 @@ class CheckpointTable:
 
     def first_number_since(self, moment: datetime) -> int:
         """The first number that claims events recorded since then; after the last one when none does."""
-        return int(run(self._database, self._checkpoints.first_number_since, since=moment))
+        return int(self._run(self._sql.first_number_since, since=moment))
 
     def covering(self, position: int) -> Checkpoint | None:
         """The checkpoint over a position, if there is one already."""
-        rows = run(self._database, self._checkpoints.covering_checkpoint, position=position)
+        rows = self._run(self._sql.covering_checkpoint, position=position)
         return Checkpoint(*rows[0]) if rows else None
 
     def at(self, number: int) -> list[Checkpoint]:
         """The rows of a number: one checkpoint, unless another row was inserted."""
-        statement = self._checkpoints.checkpoints_between
+        statement = self._sql.checkpoints_between
         rows = run(self._database, statement, first_number=number, last_number=number)
         return [Checkpoint(*row) for row in rows]
 
     def after(self, number: int) -> Iterator[tuple[int, list[Checkpoint]]]:
         """The numbers after a number with their rows, page by page."""
-        while rows := run(self._database, self._checkpoints.checkpoints_after, number=number, limit=PAGE):
+        while rows := self._run(self._sql.checkpoints_after, number=number, limit=PAGE):
             for number, of_number in groupby(rows, key=lambda row: int(row[0])):
                 yield number, [Checkpoint(*row[1:]) for row in of_number]
 
     def newest(self) -> Iterator[WithPrevious]:
         """All rows from the highest number down, page by page."""
-        statement, before = self._checkpoints.newest_checkpoints, {"number": 2**63 - 1, "digest": ""}
+        statement, before = self._sql.newest_checkpoints, {"number": 2**63 - 1, "digest": ""}
         while rows := run(self._database, statement, **before, limit=PAGE):
             yield from _with_previous(rows)
             before = {"number": rows[-1][0], "digest": rows[-1][2]}
 
     def since(self, moment: datetime) -> list[WithPrevious]:
         """The rows that were added since then, by number."""
-        return list(_with_previous(run(self._database, self._checkpoints.checkpoints_since, since=moment)))
+        return list(_with_previous(self._run(self._sql.checkpoints_since, since=moment)))
 
     def each(self, first_number: int, last_number: int) -> Iterator[Checkpoint]:
         """The rows of a range of numbers."""
@@ -124,7 +120,7 @@ class CheckpointTable:
 
     def _streamed(self, query: str, **arguments: Any) -> Iterator[Any]:
         with self._database.transaction() as connection:
-            yield from streamed(connection, getattr(self._checkpoints, query), **arguments)
+            yield from streamed(connection, getattr(self._sql, query), **arguments)
 
 
 def _with_previous(rows: Iterable[Sequence[Any]]) -> Iterator[WithPrevious]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sat_hook.store.database import Database
 from sat_hook.store.errors import AnswerNotKeptError, KeyInUseError, KeyReusedError
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 KEPT_SECONDS = 86_400
 ABANDONED_SECONDS = 600
@@ -39,12 +38,8 @@ class RequestKey(NamedTuple):
     request_digest: str
 
 
-class RememberedRequests:
-    """The table ``sat.idempotency_keys``. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._keys = queries("idempotency")
+class RememberedRequests(Statements, room="idempotency"):
+    """The table ``sat.idempotency_keys``."""
 
     def begin(self, request: RequestKey) -> datetime | KeptAnswer:
         """Begin a request, or return what it was answered before.
@@ -55,14 +50,14 @@ class RememberedRequests:
         :raises AnswerNotKeptError: it was done, and its answer is not kept.
         """
         with self._database.transaction() as connection:
-            self._keys.forget_old_keys(connection, kept_seconds=KEPT_SECONDS, limit=FORGOTTEN_AT_ONCE)
+            self._sql.forget_old_keys(connection, kept_seconds=KEPT_SECONDS, limit=FORGOTTEN_AT_ONCE)
             claimed = list(
-                self._keys.claim_key(connection, **request._asdict(), abandoned_seconds=ABANDONED_SECONDS)
+                self._sql.claim_key(connection, **request._asdict(), abandoned_seconds=ABANDONED_SECONDS)
             )
             if claimed:
                 claimed_at: datetime = claimed[0][0]
                 return claimed_at
-            known = list(self._keys.known_request(connection, person=request.person, key=request.key))
+            known = list(self._sql.known_request(connection, person=request.person, key=request.key))
         if not known:
             raise KeyInUseError  # released by another process a moment ago
         digest, status, media_type, response = known[0]
@@ -76,9 +71,8 @@ class RememberedRequests:
 
     def end(self, request: RequestKey, claim: datetime, status: int, answer: KeptAnswer | None) -> None:
         """Keep the answer of a request; None for one that is not kept."""
-        run(
-            self._database,
-            self._keys.keep_answer,
+        self._run(
+            self._sql.keep_answer,
             person=request.person,
             key=request.key,
             claimed_at=claim,
@@ -89,4 +83,4 @@ class RememberedRequests:
 
     def release(self, request: RequestKey, claim: datetime) -> None:
         """Forget a request that came to nothing."""
-        run(self._database, self._keys.release_key, person=request.person, key=request.key, claimed_at=claim)
+        self._run(self._sql.release_key, person=request.person, key=request.key, claimed_at=claim)

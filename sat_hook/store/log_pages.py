@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sat_hook.domain.event_record import RecordedEvent, StreamId
-from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements, run
 
 LAST_POSITION = 2**63 - 1
 CLOCK_SLACK = timedelta(minutes=1)
@@ -46,12 +45,8 @@ class Subject(NamedTuple):
     row_number: int | None = None
 
 
-class LogPages:
-    """Reads pages of the log. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._log = queries("log")
+class LogPages(Statements, room="log"):
+    """Reads pages of the log."""
 
     def newest(
         self, which: LogSlice, limit: int, before_position: int = LAST_POSITION
@@ -64,12 +59,12 @@ class LogPages:
             "limit": limit,
         }
         if which.before is not None:
-            end = run(self._database, self._log.position_since, moment=which.before + CLOCK_SLACK)
+            end = self._run(self._sql.position_since, moment=which.before + CLOCK_SLACK)
             page["before_position"] = min(before_position, before_position if end is None else end)
         types = None if which.types is None else list(which.types)
         actors = None if which.actors is None else list(which.actors)
         if which.stream is not None:
-            statement = self._log.newest_events_of_stream
+            statement = self._sql.newest_events_of_stream
             page |= {
                 "stream": str(which.stream),
                 "types": types,
@@ -77,33 +72,33 @@ class LogPages:
                 "actors": actors,
             }
         elif actors is not None or (which.by_people and types is not None):
-            statement = self._log.newest_events_of_persons
+            statement = self._sql.newest_events_of_persons
             page |= {"actors": self.people() if actors is None else actors, "types": types}
         elif which.by_people:
-            statement = self._log.newest_events_of_people
+            statement = self._sql.newest_events_of_people
         elif types is not None:
-            statement, page["types"] = self._log.newest_events_of_types, types
+            statement, page["types"] = self._sql.newest_events_of_types, types
         else:
-            statement = self._log.newest_events
+            statement = self._sql.newest_events
         return [recorded_from_row(row) for row in run(self._database, statement, **page)]
 
     def at(self, position: int) -> RecordedEvent | None:
         """The event at a position; None when there is none."""
-        rows = run(self._database, self._log.event_at, position=position)
+        rows = self._run(self._sql.event_at, position=position)
         return recorded_from_row(rows[0]) if rows else None
 
     def people(self) -> list[str]:
         """Every actor of the log that is a person."""
-        return [actor for (actor,) in run(self._database, self._log.people)]
+        return [actor for (actor,) in self._run(self._sql.people)]
 
     def subjects(self, streams: Collection[StreamId]) -> dict[StreamId, Subject]:
-        rows: Sequence[Any] = run(
-            self._database, self._log.subjects_of, streams=sorted({str(stream) for stream in streams})
+        rows: Sequence[Any] = self._run(
+            self._sql.subjects_of, streams=sorted({str(stream) for stream in streams})
         )
         return {StreamId.parse(stream): Subject(*about) for stream, *about in rows}
 
     def _position_before(self, since: datetime | None) -> int:
         if since is None:
             return 0
-        first: int | None = run(self._database, self._log.position_since, moment=since - CLOCK_SLACK)
+        first: int | None = self._run(self._sql.position_since, moment=since - CLOCK_SLACK)
         return 0 if first is None else first - 1

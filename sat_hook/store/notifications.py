@@ -10,8 +10,7 @@ from typing import Any
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.notifications import Choice
 from sat_hook.store.alerts import ToldAlert, told_alert
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 LAST_ALERT = 2**63 - 1
 
@@ -30,19 +29,15 @@ class AlertSeen:
     channels: int
 
 
-class NotificationBook:
-    """The tables of notifications. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._notifications = queries("notifications")
+class NotificationBook(Statements, room="notifications"):
+    """The tables of notifications."""
 
     def choices(self, user: str | None = None) -> list[Choice]:
         """What every user wants to be told of, or one user."""
         if user is None:
-            rows = run(self._database, self._notifications.choices)
+            rows = self._run(self._sql.choices)
         else:
-            rows = run(self._database, self._notifications.choices_of, user_name=user)
+            rows = self._run(self._sql.choices_of, user_name=user)
         known = set(AlertKind)
         return [
             Choice(name, channel, address, frozenset(AlertKind(k) for k in kinds if k in known), digest, at)
@@ -51,9 +46,8 @@ class NotificationBook:
 
     def keep(self, choice: Choice) -> None:
         """Keep a user's choice for a channel, in place of an earlier one."""
-        run(
-            self._database,
-            self._notifications.keep_choice,
+        self._run(
+            self._sql.keep_choice,
             user_name=choice.user,
             channel=choice.channel,
             address=choice.address,
@@ -64,16 +58,15 @@ class NotificationBook:
 
     def drop(self, user: str, channel: str) -> None:
         """Forget a user's choice for a channel."""
-        run(self._database, self._notifications.drop_choice, user_name=user, channel=channel)
+        self._run(self._sql.drop_choice, user_name=user, channel=channel)
 
     def to_tell(self, choice: Choice, since: datetime, limit: int) -> list[Alert]:
         """Alerts that the user's channel did not take yet, the oldest first.
 
         :param since: not those that were raised earlier.
         """
-        rows = run(
-            self._database,
-            self._notifications.alerts_to_tell,
+        rows = self._run(
+            self._sql.alerts_to_tell,
             user_name=choice.user,
             channel=choice.channel,
             kinds=sorted(kind.value for kind in choice.kinds),
@@ -89,10 +82,8 @@ class NotificationBook:
         """Record that the user's channel took these: they were told."""
         with self._database.transaction() as connection:
             of = {"keys": list(keys), "now": now}
-            self._notifications.record_deliveries(
-                connection, user_name=choice.user, channel=choice.channel, **of
-            )
-            self._notifications.mark_told(connection, **of)
+            self._sql.record_deliveries(connection, user_name=choice.user, channel=choice.channel, **of)
+            self._sql.mark_told(connection, **of)
 
     def page(
         self,
@@ -104,9 +95,8 @@ class NotificationBook:
         before_id: int = LAST_ALERT,
     ) -> list[AlertSeen]:
         """A page of alerts, the newest first."""
-        rows: Sequence[Any] = run(
-            self._database,
-            self._notifications.alerts_page,
+        rows: Sequence[Any] = self._run(
+            self._sql.alerts_page,
             kinds=None if kinds is None else [kind.value for kind in kinds],
             account=account,
             only_open=only_open,
@@ -117,5 +107,5 @@ class NotificationBook:
 
     def acknowledge(self, keys: Collection[str], user: str, now: datetime) -> list[str]:
         """Record who has seen these; returns the keys that no one had acknowledged."""
-        rows = run(self._database, self._notifications.acknowledge, keys=list(keys), user_name=user, now=now)
+        rows = self._run(self._sql.acknowledge, keys=list(keys), user_name=user, now=now)
         return sorted(key for (key,) in rows)

@@ -13,8 +13,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.grouping import grouped
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 ROWS_OF_A_PART = 1_000
 
@@ -55,14 +54,8 @@ class ColumnMapping:
     saved_at: datetime
 
 
-class OrderDrafts:
-    """The tables ``sat.order_drafts``, ``…_parts`` and ``…_mappings``. Every method may raise
-    StoreUnavailableError.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._drafts = queries("drafts")
+class OrderDrafts(Statements, room="drafts"):
+    """The tables ``sat.order_drafts``, ``…_parts`` and ``…_mappings``."""
 
     def add(
         self,
@@ -80,7 +73,7 @@ class OrderDrafts:
         parts = list(grouped(rows, ROWS_OF_A_PART))
         first_rows = [part[0][0] for part in parts]
         with self._database.transaction() as connection:
-            added = self._drafts.add_draft(
+            added = self._sql.add_draft(
                 connection,
                 draft_id=draft_id,
                 owner=owner,
@@ -97,7 +90,7 @@ class OrderDrafts:
 
     def load(self, draft_id: str, owner: str) -> StoredDraft | None:
         """A draft of its owner; None for any other."""
-        row = run(self._database, self._drafts.load_draft, draft_id=draft_id, owner=owner)
+        row = self._run(self._sql.load_draft, draft_id=draft_id, owner=owner)
         if row is None:
             return None
         version, created, changed, document, first_rows, checked, summary, lights = row
@@ -115,7 +108,7 @@ class OrderDrafts:
 
     def of_owner(self, owner: str) -> list[StoredDraft]:
         """The drafts of an owner, the last changed first, without their rows."""
-        rows = run(self._database, self._drafts.drafts_of, owner=owner)
+        rows = self._run(self._sql.drafts_of, owner=owner)
         return [
             StoredDraft(*state, checked_version=checked, summary=summary)  # type: ignore[misc]
             for *state, checked, summary in rows
@@ -123,9 +116,8 @@ class OrderDrafts:
 
     def change(self, draft_id: str, owner: str, version: int, document: str) -> tuple[int, datetime] | None:
         """Store a new state of a draft; None when it is not at this version any more."""
-        changed = run(
-            self._database,
-            self._drafts.change_draft,
+        changed = self._run(
+            self._sql.change_draft,
             draft_id=draft_id,
             owner=owner,
             version=version,
@@ -134,9 +126,7 @@ class OrderDrafts:
         return None if changed is None else (changed[0], changed[1])
 
     def upload(self, draft_id: str) -> bytes:
-        ((content,),) = run(
-            self._database, self._drafts.parts_of, draft_id=draft_id, kind="upload", parts=None
-        )
+        ((content,),) = self._run(self._sql.parts_of, draft_id=draft_id, kind="upload", parts=None)
         return zlib.decompress(bytes(content))
 
     def rows(self, draft_id: str, parts: Sequence[int] | None = None) -> list[tuple[int, Any]]:
@@ -160,28 +150,27 @@ class OrderDrafts:
         :param findings: for each part of rows, a row number and a JSON value each.
         """
         with self._database.transaction() as connection:
-            kept = self._drafts.record_check(
+            kept = self._sql.record_check(
                 connection, draft_id=draft_id, version=version, summary=summary, lights=lights
             )
             if kept is None:
                 return False
-            self._drafts.delete_parts(connection, draft_id=draft_id, kind="findings")
+            self._sql.delete_parts(connection, draft_id=draft_id, kind="findings")
             self._add_parts(connection, draft_id, "findings", map(_packed, findings))
         return True
 
     def discard(self, draft_id: str, owner: str) -> None:
-        run(self._database, self._drafts.delete_draft, draft_id=draft_id, owner=owner)
+        self._run(self._sql.delete_draft, draft_id=draft_id, owner=owner)
 
     def discard_old(self, before: datetime) -> None:
         """Delete the drafts of all owners that were last changed before a moment."""
-        run(self._database, self._drafts.delete_old_drafts, before=before)
+        self._run(self._sql.delete_old_drafts, before=before)
 
     def save_mapping(
         self, account: str, name: str, fingerprint: str, columns: Sequence[str], saved_by: str
     ) -> None:
-        run(
-            self._database,
-            self._drafts.save_mapping,
+        self._run(
+            self._sql.save_mapping,
             account=account,
             name=name,
             fingerprint=fingerprint,
@@ -191,26 +180,25 @@ class OrderDrafts:
 
     def mappings(self, account: str) -> list[ColumnMapping]:
         """The mappings of an account, by name."""
-        rows = run(self._database, self._drafts.mappings_of, account=account)
-        return [_mapping(row) for row in rows]
+        return [_mapping(row) for row in self._run(self._sql.mappings_of, account=account)]
 
     def mapping_for(self, account: str, fingerprint: str) -> ColumnMapping | None:
         """The last mapping that was saved for these titles."""
-        row = run(self._database, self._drafts.mapping_for, account=account, fingerprint=fingerprint)
+        row = self._run(self._sql.mapping_for, account=account, fingerprint=fingerprint)
         return None if row is None else _mapping(row)
 
     def delete_mapping(self, account: str, name: str) -> None:
-        run(self._database, self._drafts.delete_mapping, account=account, name=name)
+        self._run(self._sql.delete_mapping, account=account, name=name)
 
     def _add_parts(self, connection: Connection, draft_id: str, kind: str, contents: Iterable[bytes]) -> None:
         packed = list(contents)
-        self._drafts.add_parts(
+        self._sql.add_parts(
             connection, draft_id=draft_id, kind=kind, parts=list(range(len(packed))), contents=packed
         )
 
     def _parts(self, draft_id: str, kind: str, parts: Sequence[int] | None) -> list[tuple[int, Any]]:
         wanted = None if parts is None else list(parts)
-        found = run(self._database, self._drafts.parts_of, draft_id=draft_id, kind=kind, parts=wanted)
+        found = self._run(self._sql.parts_of, draft_id=draft_id, kind=kind, parts=wanted)
         return [(number, value) for (content,) in found for number, value in _unpacked(bytes(content))]
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,8 @@ class Claim:
     claimed_at: datetime
 
 
-class OrderIntake:
+class OrderIntake(Statements, room="intake"):
     """Claims and reads rows of ``sat.order_intake``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._intake = queries("intake")
 
     def claim(
         self, account: str, claimed_by: str, limit: int, passed_over: Sequence[str] = ()
@@ -50,36 +45,36 @@ class OrderIntake:
         :param passed_over: batch references whose rows are not claimed; ``""`` for rows without one.
         """
         with self._database.transaction() as connection:
-            rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
+            rows = list(self._sql.claimed_rows(connection, account=account, claimed_by=claimed_by))
             if not rows:
-                self._intake.claim_rows(
+                self._sql.claim_rows(
                     connection,
                     account=account,
                     claimed_by=claimed_by,
                     limit=limit,
                     passed_over=list(passed_over),
                 )
-                rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
+                rows = list(self._sql.claimed_rows(connection, account=account, claimed_by=claimed_by))
         return _intake_rows(rows)
 
     def claimed(self, account: str, claimed_by: str) -> list[IntakeRow]:
         """The rows of this claim; claims nothing."""
-        rows = run(self._database, self._intake.claimed_rows, account=account, claimed_by=claimed_by)
+        rows = self._run(self._sql.claimed_rows, account=account, claimed_by=claimed_by)
         return _intake_rows(rows)
 
     def settle(self, account: str, claimed_by: str, batch_id: str) -> None:
         """Record which batch received the claim's rows."""
         chosen = {"account": account, "claimed_by": claimed_by, "batch_id": batch_id}
-        run(self._database, self._intake.settle_rows, **chosen)
+        self._run(self._sql.settle_rows, **chosen)
 
     def release(self, account: str, claimed_by: str) -> None:
         """Release the claim's rows for another run, except rows that a batch has received."""
-        run(self._database, self._intake.release_rows, account=account, claimed_by=claimed_by)
+        self._run(self._sql.release_rows, account=account, claimed_by=claimed_by)
 
     def claims_without_batch(self, account: str, older_than_seconds: float, limit: int) -> list[Claim]:
         """Claims without a batch yet, the oldest first."""
         chosen = {"account": account, "seconds": older_than_seconds, "limit": limit}
-        return [Claim(*row) for row in run(self._database, self._intake.claims_without_batch, **chosen)]
+        return [Claim(*row) for row in self._run(self._sql.claims_without_batch, **chosen)]
 
 
 def _intake_rows(rows: Iterable[Sequence[Any]]) -> list[IntakeRow]:

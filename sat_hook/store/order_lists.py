@@ -15,8 +15,7 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.store.alerts import ToldAlert, told_alert
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import Statements, queries
 
 MAXIMUM_COUNTED = 10_000
 """More orders than this are not counted."""
@@ -125,12 +124,8 @@ class KeptEvidence(NamedTuple):
     recorded_at: datetime
 
 
-class OrderLists:
-    """Reads with any role that may read. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lists = queries("order_lists")
+class OrderLists(Statements, room="order_lists"):
+    """Reads with any role that may read."""
 
     def orders(
         self,
@@ -157,7 +152,7 @@ class OrderLists:
         }
         with self._database.transaction() as connection:
             arguments["accounts"] = self._accounts_of(connection, which)
-            rows = list(self._lists.orders(connection, **arguments))
+            rows = list(self._sql.orders(connection, **arguments))
         count = rows[0][0]
         found = [(_found_order(row[1:4]), row[4], row[5]) for row in rows if row[1] is not None]
         following = None
@@ -182,30 +177,26 @@ class OrderLists:
         with self._database.transaction() as connection:
             found = [
                 _found_order(row)
-                for row in self._lists.orders_changed(connection, **filters, **place, limit=limit + 1)
+                for row in self._sql.orders_changed(connection, **filters, **place, limit=limit + 1)
             ]
             if len(found) > limit:
                 last = found[limit - 1]
                 following = ChangePlace(last.changed_at, last.order.request_id)
                 return FoundOrders(found[:limit], following)
-            ends = list(self._lists.looked_up_to(connection, **place))
+            ends = list(self._sql.looked_up_to(connection, **place))
         return FoundOrders(found, ChangePlace(*ends[0]) if ends else None)
 
     def evidence_of(self, request_id: str) -> list[KeptEvidence]:
         """The signed statuses of an order."""
-        with self._database.transaction() as connection:
-            rows = list(self._lists.kept_evidence_of(connection, request_id=request_id))
-        return [KeptEvidence(*row) for row in rows]
+        return [KeptEvidence(*row) for row in self._run(self._sql.kept_evidence_of, request_id=request_id)]
 
     def alerts_about(self, keys: Sequence[str]) -> list[ToldAlert]:
         """The alerts that were raised under these keys."""
-        with self._database.transaction() as connection:
-            return [told_alert(row) for row in self._lists.alerts_about(connection, keys=list(keys))]
+        return [told_alert(row) for row in self._run(self._sql.alerts_about, keys=list(keys))]
 
     def orders_for_people(self) -> list[WaitingOrders]:
         """Held and escalated orders by account."""
-        with self._database.transaction() as connection:
-            rows = list(self._lists.orders_for_people(connection))
+        rows = self._run(self._sql.orders_for_people)
         return [WaitingOrders(account, OrderState(state), *rest) for account, state, *rest in rows]
 
     def _accounts_of(self, connection: Connection, which: OrderFilter) -> list[str] | None:

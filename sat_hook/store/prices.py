@@ -26,10 +26,10 @@ from sat_hook.domain.prices import (
     RecordedChange,
     SnapshotOutcome,
 )
-from sat_hook.store.database import Database, OneTransaction
+from sat_hook.store.database import OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries, run, streamed
+from sat_hook.store.statements import Statements, queries, run, streamed
 
 MAXIMUM_SIMILAR_CODES = 5
 
@@ -151,18 +151,14 @@ class LockedHistory:
         self._prices.open_intervals(self.connection, snapshot_id=snapshot_id, at=at)
 
 
-class PriceHistory:
-    """Prices of all accounts. Every method may raise StoreUnavailableError or StoreRefusedError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._prices = queries("prices")
+class PriceHistory(Statements, room="prices"):
+    """Prices of all accounts. Every method may also raise StoreRefusedError."""
 
     @contextmanager
     def locked(self, account: str) -> Iterator[LockedHistory]:
         """To record a price list: one transaction, alone on this account, committed at the block's end."""
         with self._database.transaction() as connection:
-            self._prices.lock_history(connection, account=account)
+            self._sql.lock_history(connection, account=account)
             yield LockedHistory(connection, account)
 
     def record_attempt(self, snapshot: PriceSnapshot) -> int:
@@ -177,36 +173,35 @@ class PriceHistory:
 
     def accounts(self) -> list[str]:
         """Accounts whose prices were ever requested."""
-        return [account for (account,) in run(self._database, self._prices.accounts)]
+        return [account for (account,) in self._run(self._sql.accounts)]
 
     def snapshots(
         self, account: str, since: datetime, until: datetime, limit: int = 10_000, *, before_id: int = 0
     ) -> list[PriceSnapshot]:
         """The attempts in [since, until), newest first; at ``until`` those before an attempt, too."""
         chosen = {"account": account, "since": since, "until": until, "limit": limit, "before_id": before_id}
-        rows = run(self._database, self._prices.snapshots_between, **chosen)
-        return [_snapshot_from(account, row) for row in rows]
+        return [_snapshot_from(account, row) for row in self._run(self._sql.snapshots_between, **chosen)]
 
     def complete_moments(self, account: str, since: datetime, until: datetime) -> list[datetime]:
         """When the accepted lists in [since, until) were requested, preceded by the last one before it."""
-        statement = self._prices.complete_moments
+        statement = self._sql.complete_moments
         rows = run(self._database, statement, account=account, since=since, until=until)
         return [moment for (moment,) in rows]
 
     def at(self, account: str, code: str, moment: datetime) -> PricePeriod | None:
         """One product as it was listed at a moment; None when it was not."""
-        rows = run(self._database, self._prices.product_at, account=account, product_code=code, at=moment)
+        rows = self._run(self._sql.product_at, account=account, product_code=code, at=moment)
         return _period_from(rows[0]) if rows else None
 
     def periods(self, account: str, code: str) -> list[PricePeriod]:
         """Every listing of one product, oldest first."""
-        rows = run(self._database, self._prices.product_history, account=account, product_code=code)
+        rows = self._run(self._sql.product_history, account=account, product_code=code)
         return [_period_from(row) for row in rows]
 
     def similar_codes(self, account: str, text: str) -> list[str]:
         """A few codes similar to ``text``."""
         chosen = {"account": account, "product_code": text, "limit": MAXIMUM_SIMILAR_CODES}
-        return [code for (code,) in run(self._database, self._prices.similar_codes, **chosen)]
+        return [code for (code,) in self._run(self._sql.similar_codes, **chosen)]
 
     def changes(
         self,
@@ -223,8 +218,7 @@ class PriceHistory:
         """
         chosen = {"account": account, "since": since, "until": until, "limit": limit}
         place = {"after_id": after[0], "after_code": after[1]}
-        rows = run(self._database, self._prices.changes_between, **chosen, **place)
-        return [_change_from(row) for row in rows]
+        return [_change_from(row) for row in self._run(self._sql.changes_between, **chosen, **place)]
 
     def newest_changes(
         self, account: str, since: datetime, until: datetime, after: ChangePlace | None, limit: int
@@ -234,9 +228,8 @@ class PriceHistory:
         :param after: the last change of the page before.
         """
         place = after or ChangePlace(until, 0, "")
-        rows = run(
-            self._database,
-            self._prices.newest_changes,
+        rows = self._run(
+            self._sql.newest_changes,
             account=account,
             since=since,
             until=until,
@@ -250,12 +243,12 @@ class PriceHistory:
 
     def listed_at(self, account: str, moment: datetime) -> dict[str, ListedProduct]:
         """The whole price list of a moment, by code."""
-        rows = run(self._database, self._prices.listed_at, account=account, at=moment)
+        rows = self._run(self._sql.listed_at, account=account, at=moment)
         return {row[0]: ListedProduct(*row) for row in rows}
 
     def unannounced(self, account: str, announced_by: str) -> list[Unannounced]:
         """Snapshots whose changes are unannounced, or were announced by ``announced_by`` itself."""
-        rows = run(self._database, self._prices.unannounced, account=account, announced_by=announced_by)
+        rows = self._run(self._sql.unannounced, account=account, announced_by=announced_by)
         return [Unannounced(*row) for row in rows]
 
     def changes_of(self, account: str, snapshot: Unannounced) -> list[RecordedChange]:
@@ -266,18 +259,18 @@ class PriceHistory:
     def mark_announced(self, snapshot_ids: Sequence[int], announced_by: str, at: datetime) -> None:
         """Mark these changes as announced; earlier announcements keep their announcer."""
         chosen = {"snapshot_ids": list(snapshot_ids), "announced_by": announced_by, "announced_at": at}
-        run(self._database, self._prices.mark_announced, **chosen)
+        self._run(self._sql.mark_announced, **chosen)
 
     def margins(self, account: str, since: datetime, until: datetime) -> Iterator[OrderMargin]:
         """Orders that were first sent in [since, until), oldest first."""
         with self._database.transaction() as connection:
             # Streamed: a month may hold millions of orders.
-            rows = streamed(connection, self._prices.margins, account=account, since=since, until=until)
+            rows = streamed(connection, self._sql.margins, account=account, since=since, until=until)
             yield from starmap(OrderMargin, rows)
 
     def margins_by_day(self, account: str, since: datetime, until: datetime) -> list[DayMargin]:
         """Succeeded orders first sent in [since, until), by day and product, the newest day first."""
-        rows = run(self._database, self._prices.margins_by_day, account=account, since=since, until=until)
+        rows = self._run(self._sql.margins_by_day, account=account, since=since, until=until)
         return [DayMargin(*row) for row in rows]
 
 

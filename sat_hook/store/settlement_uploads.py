@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,8 @@ class ListedUpload:
     created_at: datetime
 
 
-class SettlementUploadTable:
-    """The table ``sat.settlement_uploads``. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._uploads = queries("settlement_uploads")
+class SettlementUploadTable(Statements, room="settlement_uploads"):
+    """The table ``sat.settlement_uploads``."""
 
     def add(
         self,
@@ -55,9 +50,8 @@ class SettlementUploadTable:
         most: int,
     ) -> bool:
         """Keep an upload; False when the owner has ``most`` already."""
-        added = run(
-            self._database,
-            self._uploads.add_upload,
+        added = self._run(
+            self._sql.add_upload,
             upload_id=upload_id,
             owner=owner,
             account=account,
@@ -70,7 +64,7 @@ class SettlementUploadTable:
 
     def load(self, upload_id: str, owner: str) -> StoredUpload | None:
         """An upload of its owner; None for any other."""
-        row = run(self._database, self._uploads.load_upload, upload_id=upload_id, owner=owner)
+        row = self._run(self._sql.load_upload, upload_id=upload_id, owner=owner)
         if row is None:
             return None
         found, account, name, content, mapping, created_at = row
@@ -85,21 +79,20 @@ class SettlementUploadTable:
 
     def of_owner(self, owner: str) -> list[ListedUpload]:
         """The uploads of an owner, the newest first."""
-        return [ListedUpload(*row) for row in run(self._database, self._uploads.uploads_of, owner=owner)]
+        return [ListedUpload(*row) for row in self._run(self._sql.uploads_of, owner=owner)]
 
     def set_mapping(self, upload_id: str, owner: str, mapping: SettlementMapping) -> None:
         """Read an upload by another mapping from now on."""
-        run(
-            self._database,
-            self._uploads.set_upload_mapping,
+        self._run(
+            self._sql.set_upload_mapping,
             upload_id=upload_id,
             owner=owner,
             mapping=mapping.model_dump_json(),
         )
 
     def discard(self, upload_id: str, owner: str) -> None:
-        run(self._database, self._uploads.delete_upload, upload_id=upload_id, owner=owner)
+        self._run(self._sql.delete_upload, upload_id=upload_id, owner=owner)
 
     def discard_old(self, hours: int) -> None:
         """Delete the uploads of all owners that are older."""
-        run(self._database, self._uploads.delete_old_uploads, hours=hours)
+        self._run(self._sql.delete_old_uploads, hours=hours)

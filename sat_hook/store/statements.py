@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import aiosql
 from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
@@ -37,6 +37,29 @@ def run(database: Database, statement: Any, **arguments: Any) -> Any:
     with database.transaction() as connection:
         result = statement(connection, **arguments)
         return list(result) if isinstance(result, Iterator) else result
+
+
+class Statements:
+    """Base of what reads and writes tables by named statements.
+
+    Every method may raise :class:`~sat_hook.store.errors.StoreUnavailableError`.
+
+    :param room: the file below ``sql/queries`` that has the statements.
+    """
+
+    _room: ClassVar[str]
+
+    def __init_subclass__(cls, *, room: str, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls._room = room
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = queries(self._room)
+
+    def _run(self, statement: Any, **arguments: Any) -> Any:
+        """Run a statement in a transaction of its own. Returns its rows as a list, or its one value."""
+        return run(self._database, statement, **arguments)
 
 
 def streamed(

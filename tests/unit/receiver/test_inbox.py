@@ -69,7 +69,7 @@ def table() -> Table:
 def inbox(table: Table) -> Iterator[Inbox]:
     """Room for five, groups of three."""
     made = Inbox(table, waiting_limit=5, group_limit=3)  # type: ignore[arg-type]
-    made._table._inbox = table
+    made._table._sql = table
     yield made
     table.free.set()
     made.close()
