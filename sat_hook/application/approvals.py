@@ -59,10 +59,7 @@ LEFT_OUT_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Approvals(Service):
-    """The approvals of batches.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
-    """
+    """The approvals of batches."""
 
     def waiting(self, person: Person) -> tuple[WaitingApproval, ...]:
         """The batches that wait for an approval, the longest wait first."""

@@ -93,7 +93,6 @@ class BatchReports(Service):
         """The batch's progress.
 
         :raises BatchNotFoundError: there is no such batch.
-        :raises RightMissingError: the person may not view batches.
         """
         person.require(Right.VIEW)
         store = self.store
@@ -104,7 +103,6 @@ class BatchReports(Service):
 
         :raises BatchNotFoundError: there was no such batch at that position.
         :raises UnsettledPositionError: the log is not settled up to there.
-        :raises RightMissingError: the person may not view batches.
         """
         if position is not None:
             person.require(Right.VIEW)
@@ -119,7 +117,6 @@ class BatchReports(Service):
         """How much the deposit lacks for the batch's orders without a reservation; None when not known.
 
         :raises BatchNotFoundError: there is no such batch.
-        :raises RightMissingError: the person may not view batches.
         """
         person.require(Right.VIEW)
         store = self.store

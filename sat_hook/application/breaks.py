@@ -60,10 +60,7 @@ TREND_DAYS = 60
 
 @dataclass(frozen=True, slots=True)
 class Breaks(Service):
-    """Breaks of all accounts.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
-    """
+    """Breaks of all accounts."""
 
     def page(
         self,

@@ -75,11 +75,7 @@ class SettlementFile:
 
 @dataclass(frozen=True, slots=True)
 class ClosedDays(Service):
-    """The closed days of accounts, which are named by their connections or by their names in the log.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without one of
-    :data:`BOOK_READERS`.
-    """
+    """The closed days of accounts, which are named by their connections or by their names in the log."""
 
     def days(
         self, named: str, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE

@@ -22,10 +22,7 @@ class ConnectionTest(Service):
     """Asks SAT for a token, its environment and the account, and compares the keys. Records nothing."""
 
     def run(self, named: str, person: Person) -> Tested:
-        """Test the connection of an account, by either of its names.
-
-        :raises RightMissingError: the person may neither submit nor pause.
-        """
+        """Test the connection of an account, by either of its names."""
         person.require(Right.SUBMIT, Right.PAUSE)
         accounts = self.installation.accounts
         with closing(accounts.connect(accounts.connection_of(named))) as connection:

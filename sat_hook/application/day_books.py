@@ -41,10 +41,7 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DayBooks(Service):
-    """The books of accounts. Accounts are named by their connections or by their names in the log.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
-    """
+    """The books of accounts."""
 
     def record_top_up(
         self,

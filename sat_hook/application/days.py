@@ -99,10 +99,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Days(Service):
-    """The days of accounts. Accounts are named by their connections or by their names in the log.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
-    """
+    """The days of accounts."""
 
     def month(self, named: str, month: date, person: Person) -> tuple[DayRow, ...]:
         """Every day of a month.

@@ -47,10 +47,7 @@ class Deliverable:
 
 @dataclass(frozen=True, slots=True)
 class Deliveries(Service):
-    """Reads what may be delivered. :meth:`~sat_hook.application.decisions.Decisions.deliver` delivers it.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to deliver.
-    """
+    """Reads what may be delivered. :meth:`~sat_hook.application.decisions.Decisions.deliver` delivers it."""
 
     listings: Listings
 

@@ -57,10 +57,7 @@ class PackRow:
 
 @dataclass(frozen=True, slots=True)
 class EvidencePacks(Service):
-    """Exports of evidence.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit.
-    """
+    """Exports of evidence."""
 
     def packs(self, person: Person, *, cursor: str | None = None) -> Page[PackRow]:
         """The packs that were asked for, the newest first."""
@@ -110,7 +107,6 @@ class EvidencePacks(Service):
         """Record that the person requests the evidence of a period.
 
         :raises ExportRefusedError: the period is empty or too long.
-        :raises RightMissingError: the person may not audit.
         """
         person.require(Right.AUDIT)
         return exports.request_export(
@@ -129,7 +125,6 @@ class EvidencePacks(Service):
         :raises ExportNotFoundError: there is no such export.
         :raises ExportRefusedError: the pack is not written yet, or belongs to another person.
         :raises SpoolError: the pack cannot be read; nothing is recorded.
-        :raises RightMissingError: the person may not audit.
         """
         person.require(Right.AUDIT)
         store = self.store

@@ -27,16 +27,16 @@ from sat_hook.application.errors import ListingRefusedError
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.pages import USUAL_PAGE, Page, cursor_of, limited, list_name, page_of, place_in
 from sat_hook.application.rights import Person, Right
-from sat_hook.application.service import Service, clock_on, handler_on
+from sat_hook.application.service import Service, clock_on
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.commands.handler import standing_of
-from sat_hook.domain.account import RecordSearch
+from sat_hook.domain.account import ClientNumberSearched
 from sat_hook.domain.batch import BatchState
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.masking import masked_number, masked_words
 from sat_hook.domain.people import user_named
-from sat_hook.domain.prices import PricePeriod
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.progress import PACE, progress_at
 from sat_hook.store.account_lists import AccountLists, FoundProduct
@@ -297,11 +297,6 @@ class Listings(Service):
         now = clock_on(events).now()
         return PostgresRecheckSchedule(events.database).counts(now, now - timedelta(days=days))
 
-    def prices(self, account: str, code: str, person: Person) -> list[PricePeriod]:
-        """Every listing of one product, the oldest first; empty for a product that was never listed."""
-        person.require(Right.VIEW)
-        return PriceHistory(self.database).periods(self.account_of(account), code)
-
     def _record_search(self, which: OrderFilter, found: FoundOrders, person: Person) -> None:
         """Record who searched by which number, in each account whose orders were searched."""
         assert which.client_number is not None
@@ -311,11 +306,11 @@ class Listings(Service):
             searched = [one.batch.account for one in batches.values()]
         else:
             searched = AccountLists(self.database).accounts() if which.account is None else [which.account]
-        events = self.store
-        handler = handler_on(events)
-        search = RecordSearch(masked_number(which.client_number), min(found.count, MAXIMUM_COUNTED))
+        handler = self.handler
+        number, orders = masked_number(which.client_number), min(found.count, MAXIMUM_COUNTED)
         for account in searched:
-            handler.apply_to_account(account, search, person.by("search"))
+            event = ClientNumberSearched(account=account, client_number=number, orders=orders)
+            handler.apply_to_account(account, Record(event), person.by("search"))
 
     def _rows_of(
         self, lists: BatchLists, found: Sequence[FoundBatch], known: dict[str, BatchCounts] | None = None

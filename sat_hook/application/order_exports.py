@@ -17,7 +17,8 @@ from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.handler import load_batch
-from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport
+from sat_hook.domain.account import ExportedContent, OrdersExported
+from sat_hook.domain.decision import Record
 from sat_hook.pipeline.delivery import delimiter_of
 from sat_hook.presentation.text_tables import TableFormat, TextTable
 from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, OrderLists, OrderPlace, OrderSort
@@ -132,7 +133,7 @@ def record_export(installation: Installation, exported: OrdersExported, person: 
     """Record that a person takes orders of an account as a file."""
     store = installation.store()
     handler = handler_on(store)
-    handler.apply_to_account(exported.account, RecordExport(exported), person.by("export"))
+    handler.apply_to_account(exported.account, Record(exported), person.by("export"))
 
 
 def _criteria(which: OrderFilter) -> dict[str, str]:

@@ -55,7 +55,6 @@ class RightsInForce(Service):
         """Every right with its holders.
 
         :raises RightsFileError: the file cannot be used, so no user has any right.
-        :raises RightMissingError: the person may not audit.
         """
         person.require(Right.AUDIT)
         settings = self.installation.settings()
@@ -70,10 +69,7 @@ class RightsInForce(Service):
         return RightsShown(RightsSource.FILE if settings.rights_file else RightsSource.DEFAULTS, rows)
 
     def changes(self, person: Person, *, cursor: str | None = None) -> Page[RightsChange]:
-        """The changes that were seen, the newest first.
-
-        :raises RightMissingError: the person may not audit.
-        """
+        """The changes that were seen, the newest first."""
         person.require(Right.AUDIT)
         name = list_name("rights")
         (before,) = place_in(name, cursor, tuple[int]) or (LAST_POSITION,)

@@ -19,10 +19,7 @@ from sat_hook.pipeline.rules_page import rules_as_shown
 
 @dataclass(frozen=True, slots=True)
 class RuleBook(Service):
-    """The rules of accounts. Accounts are named by their connections or by their names in the log.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
-    """
+    """The rules of accounts."""
 
     def show(self, named: str, person: Person) -> dict[str, Any]:
         """The rules in force, the origin of each, and the proposal."""

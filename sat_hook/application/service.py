@@ -26,7 +26,11 @@ def handler_on(store: PostgresEventStore) -> CommandHandler:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A group of use cases. Each checks the person's rights itself."""
+    """A group of use cases. Accounts are named by their connections or by their names in the log.
+
+    Every method checks the person's rights, and raises
+    :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
+    """
 
     installation: Installation
 

@@ -39,7 +39,6 @@ class StatusRechecks(Service):
         """Query the order's status and record what the answer proves, with the person as the actor.
 
         :param reason: why the person asks; a page requires it.
-        :raises RightMissingError: the person may neither submit nor decide.
         :raises OrderNotFoundError: there is no such order.
         :raises RecheckRefusedError: it was never sent, so SAT cannot know it.
         :raises ReasonRefusedError: the reason is too long, or not printable.

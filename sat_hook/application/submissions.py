@@ -45,7 +45,6 @@ class Submissions(Service):
 
         :raises SubmissionRefusedError: the file cannot become a batch; nothing is stored.
         :raises AccountPausedError: the account is paused; nothing is stored.
-        :raises RightMissingError: the person may not submit.
         """
         person.require(Right.SUBMIT)
         names, store = names_of(self.installation.accounts, upload.account), self.store
@@ -68,7 +67,6 @@ class Submissions(Service):
 
         :raises SubmissionRefusedError: the file cannot become a batch.
         :raises SATError: SAT's price list or the deposit cannot be read.
-        :raises RightMissingError: the person may not submit.
         """
         person.require(Right.SUBMIT)
         names = names_of(self.installation.accounts, upload.account)

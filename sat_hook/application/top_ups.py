@@ -121,10 +121,7 @@ class _Dated:
 
 @dataclass(frozen=True, slots=True)
 class TopUps(Service):
-    """Top-ups of all accounts. Accounts are named by their connections or by their names in the log.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for it.
-    """
+    """Top-ups of all accounts."""
 
     def accounts(self, person: Person) -> list[str]:
         """The accounts that have books, by name."""

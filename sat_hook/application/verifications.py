@@ -55,10 +55,7 @@ class LogCover:
 
 @dataclass(frozen=True, slots=True)
 class Verifications(Service):
-    """Reads and starts verifications.
-
-    Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right to audit.
-    """
+    """Reads and starts verifications."""
 
     def recent(self, person: Person) -> tuple[VerificationRow, ...]:
         """The last verifications, the newest first."""

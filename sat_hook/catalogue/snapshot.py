@@ -16,8 +16,9 @@ from sat_hook.catalogue.absence_check import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.errors import PriceListRefusedError
 from sat_hook.catalogue.price_list import after_changes, compare, missing_from, price_list_of
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain.account import ReportPriceList
+from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.alerts import Alert, AlertKind, unreadable_products
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.prices import (
@@ -209,18 +210,17 @@ class _Attempt:
             assert complete.state_digest is not None
             if not changes:
                 return SnapshotReport(complete)
-            CommandHandler(locked.store, self._clock).apply_to_account(
-                account,
-                ReportPriceList(
-                    snapshot_id=complete.snapshot_id,
-                    asked_at=complete.asked_at,
-                    listed=len(after),
-                    changes=len(changes),
-                    changes_digest=changes_digest(changes),
-                    state_digest=complete.state_digest,
-                ),
-                self._provenance,
+            changed = PriceListChanged(
+                account=account,
+                snapshot_id=complete.snapshot_id,
+                asked_at=complete.asked_at,
+                listed=len(after),
+                changes=len(changes),
+                changes_digest=changes_digest(changes),
+                state_digest=complete.state_digest,
             )
+            handler = CommandHandler(locked.store, self._clock)
+            handler.apply_to_account(account, Record(changed), self._provenance)
             jumps = jump_alerts(complete, changes, self._rules.jump_percent)
             if alerts is not None:
                 alerts.add(jumps, connection=locked.connection)

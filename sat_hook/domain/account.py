@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from sat_hook.domain.account_rules import RulesCommand, RulesEvent, RulesStanding, decide_rules, evolve_rules
 from sat_hook.domain.books_events import BooksEvent
-from sat_hook.domain.decision import Decider, Decision, RefusalReason, refuse
+from sat_hook.domain.decision import Decider, Decision, Record, RefusalReason, refuse
 from sat_hook.domain.event_record import Event, Frozen, StreamKind, register
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.identity import account_id_of
@@ -177,43 +177,7 @@ class ReportMovement:
     compared_with: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPriceList:
-    """Record that a price list differs from the one before it."""
-
-    snapshot_id: int
-    asked_at: datetime
-    listed: int
-    changes: int
-    changes_digest: str
-    state_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordSearch:
-    """Record that a person searched by a client's number, given masked."""
-
-    client_number: str
-    orders: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordExport:
-    """Record that a person took orders as a file."""
-
-    exported: OrdersExported
-
-
-AccountCommand = (
-    PauseAccount
-    | ResumeAccount
-    | BindClient
-    | ReportMovement
-    | ReportPriceList
-    | RecordSearch
-    | RecordExport
-    | RulesCommand
-)
+AccountCommand = PauseAccount | ResumeAccount | BindClient | ReportMovement | Record | RulesCommand
 
 
 def decide_account(standing: AccountStanding, command: AccountCommand) -> Decision:
@@ -233,24 +197,12 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> Decisi
             if client in standing.clients:
                 return refuse(RefusalReason.ALREADY_SO)
             return (AccountClientBound(account=standing.account, connection=connection, client=client),)
-        case RecordSearch(client_number=number, orders=orders):
-            return (ClientNumberSearched(account=standing.account, client_number=number, orders=orders),)
-        case RecordExport(exported=exported):
-            return (exported,)
+        case Record(event=PriceListChanged() | ClientNumberSearched() | OrdersExported() as event):
+            return (event,)
         case ReportMovement():
             return _report_movement(standing, command)
-        case ReportPriceList():
-            return (
-                PriceListChanged(
-                    account=standing.account,
-                    snapshot_id=command.snapshot_id,
-                    asked_at=command.asked_at,
-                    listed=command.listed,
-                    changes=command.changes,
-                    changes_digest=command.changes_digest,
-                    state_digest=command.state_digest,
-                ),
-            )
+        case _:
+            raise TypeError(f"{command} is not a command of an account")
 
 
 def _report_movement(standing: AccountStanding, command: ReportMovement) -> Decision:

@@ -12,7 +12,7 @@ from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.aggregates import RIGHTS, USERS, VERIFICATIONS
-from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport, RecordSearch
+from sat_hook.domain.account import ClientNumberSearched, ExportedContent, OrdersExported
 from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
 from sat_hook.domain.books_events import (
     BreakCommented,
@@ -332,7 +332,8 @@ def account_clients(line: Line) -> None:
 def number_searched(line: Line) -> None:
     """Who searched, with the number masked, and how many orders there were."""
     rosa = Provenance("user:rosa", "plugin:search")
-    line.handler.apply_to_account(ACCOUNT, RecordSearch("0817******78", 3), rosa)
+    searched = ClientNumberSearched(account=ACCOUNT, client_number="0817******78", orders=3)
+    line.handler.apply_to_account(ACCOUNT, Record(searched), rosa)
 
 
 @story("A person takes orders of an account as files")
@@ -356,4 +357,4 @@ def orders_exported(line: Line) -> None:
         rows=26,
     )
     for exported in (chosen, results):
-        line.handler.apply_to_account(ACCOUNT, RecordExport(exported), rosa)
+        line.handler.apply_to_account(ACCOUNT, Record(exported), rosa)

@@ -19,7 +19,7 @@ from sat_hook.commands.aggregates import (
 )
 from sat_hook.commands.errors import BatchNotFoundError, ContentionError
 from sat_hook.commands.handler import ROUNDS, CommandHandler, OrderCommandRequest
-from sat_hook.domain.account import PauseAccount, ReportPriceList
+from sat_hook.domain.account import PauseAccount, PriceListChanged
 from sat_hook.domain.batch_commands import Submit, WithdrawBatch
 from sat_hook.domain.batch_events import BatchSubmitted, GoodsDelivered
 from sat_hook.domain.books_events import DepositObserved
@@ -57,9 +57,19 @@ def seen(minutes: int) -> Record:
     )
 
 
-def changed(snapshot: int) -> ReportPriceList:
+def changed(snapshot: int) -> Record:
     """A price list that differs from the one before."""
-    return ReportPriceList(snapshot, T0, 3, 1, "c" * 64, "s" * 64)
+    return Record(
+        PriceListChanged(
+            account=ACCOUNT,
+            snapshot_id=snapshot,
+            asked_at=T0,
+            listed=3,
+            changes=1,
+            changes_digest="c" * 64,
+            state_digest="s" * 64,
+        )
+    )
 
 
 REQUEST = Record(

@@ -8,13 +8,12 @@ from sat_hook.domain.account import (
     AccountStanding,
     PauseAccount,
     PriceListChanged,
-    ReportPriceList,
     ResumeAccount,
     decide_account,
     evolve_account,
     fold_account,
 )
-from sat_hook.domain.decision import Refusal
+from sat_hook.domain.decision import Record, Refusal
 from sat_hook.domain.event_record import Event
 from sat_hook.domain.order_events import OrderReleased
 from tests.orders import T0
@@ -46,13 +45,16 @@ def test_an_account_is_paused_and_resumed_once() -> None:
 
 def test_a_changed_price_list_is_an_event_and_changes_no_standing() -> None:
     """The log names the snapshot and its digests; whether the account may send is another matter."""
-    command = ReportPriceList(7, T0, 20, 3, "a" * 64, "b" * 64)
-    events = decide_account(FRESH, command)
-    assert not isinstance(events, Refusal)
-    [event] = events
-    assert isinstance(event, PriceListChanged)
-    assert (event.account, event.snapshot_id, event.asked_at, event.listed) == ("demo", 7, T0, 20)
-    assert (event.changes, event.changes_digest, event.state_digest) == (3, "a" * 64, "b" * 64)
+    event = PriceListChanged(
+        account="demo",
+        snapshot_id=7,
+        asked_at=T0,
+        listed=20,
+        changes=3,
+        changes_digest="a" * 64,
+        state_digest="b" * 64,
+    )
+    assert decide_account(FRESH, Record(event)) == (event,)
     assert after(FRESH, event) == FRESH.model_copy(update={"version": 1})
 
 
