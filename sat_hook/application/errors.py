@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.domain.errors import StepError
+from sat_hook.domain.errors import NoRetryError, StepError
 from sat_hook.pipeline.errors import CodedRefusalError, StoppedError, SubmissionRefusedError
 from sat_hook.reconciliation.errors import BooksRefusedError
 
@@ -65,16 +65,12 @@ class StartRefusedError(StepError):
     """The run cannot be started or cancelled; the text says why."""
 
 
-class BreaksChangedError(StepError):
+class BreaksChangedError(NoRetryError):
     """The chosen breaks are not those that the preview showed; nothing was decided."""
 
-    is_worth_a_retry = False
 
-
-class SelectionChangedError(StepError):
+class SelectionChangedError(NoRetryError):
     """The chosen orders are not those that the preview showed; nothing was decided."""
-
-    is_worth_a_retry = False
 
 
 class DecisionNotFoundError(LookupError):
@@ -103,10 +99,8 @@ class ListingRefusedError(ValueError):
     """A list cannot be made so. The text says what was found and expected."""
 
 
-class NothingToPayAgainError(StepError):
+class NothingToPayAgainError(NoRetryError):
     """No order of the batch failed."""
-
-    is_worth_a_retry = False
 
 
 class RightMissingError(PermissionError):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from sat_hook.domain.checkpoint import CheckpointText
-from sat_hook.domain.errors import StepError
+from sat_hook.domain.errors import NoRetryError
 
 
-class BrokenLogError(StepError):
+class BrokenLogError(NoRetryError):
     """Base: a retry cannot merge two logs or repair one. A person must act."""
-
-    is_worth_a_retry = False
 
 
 class LogDamagedError(BrokenLogError):
@@ -50,16 +48,12 @@ class UnknownAuditKeyError(BrokenLogError):
         )
 
 
-class ExportNotFoundError(StepError):
+class ExportNotFoundError(NoRetryError):
     """There is no export with this id."""
 
-    is_worth_a_retry = False
 
-
-class ExportRefusedError(StepError):
+class ExportRefusedError(NoRetryError):
     """The request cannot be exported; the text says why."""
-
-    is_worth_a_retry = False
 
 
 class AuditSignatureError(Exception):

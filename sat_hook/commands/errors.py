@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from sat_hook.domain.errors import StepError
+from sat_hook.domain.errors import NoRetryError, StepError
 
 
 class ContentionError(StepError):
     """A stream kept changing while a command for it was decided; another process is working on it."""
 
 
-class BatchNotFoundError(StepError):
+class BatchNotFoundError(NoRetryError):
     """No batch has this id."""
 
-    is_worth_a_retry = False
 
-
-class OverrideRefusedError(StepError):
+class OverrideRefusedError(NoRetryError):
     """A person's request is not possible in the current state; the text says why."""
-
-    is_worth_a_retry = False
 
 
 class ReasonRefusedError(OverrideRefusedError):

@@ -9,6 +9,12 @@ class StepError(RuntimeError):
     is_worth_a_retry = True
 
 
+class NoRetryError(StepError):
+    """Base of the errors that a retry does not help: something must change first."""
+
+    is_worth_a_retry = False
+
+
 class UnreadableCheckpointError(ValueError):
     """The text is not a checkpoint of this release."""
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.domain.errors import StepError
+from sat_hook.domain.errors import NoRetryError, StepError
 
 
 class PipelineError(StepError):
     """Base of the pipeline's errors: the step did not finish and can be run again."""
 
-    is_worth_a_retry = True
 
-
-class StoppedError(PipelineError):
-    """Base of the errors that a retry does not help: something must change first."""
-
-    is_worth_a_retry = False
+class StoppedError(PipelineError, NoRetryError):
+    """Base of those that a retry does not help."""
 
 
 class OrderNotFoundError(StoppedError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sat_hook.domain.errors import StepError
+from sat_hook.domain.errors import NoRetryError, StepError
 
 if TYPE_CHECKING:
     from sat_hook.domain.books_events import SettlementImported
@@ -13,35 +13,29 @@ if TYPE_CHECKING:
 class ReconciliationError(StepError):
     """Base of the reconciliation's own errors. Nothing was recorded, and the step can be run again."""
 
-    is_worth_a_retry = True
+
+class _RefusedError(ReconciliationError, NoRetryError):
+    """Base of those that a retry does not help."""
 
 
 class ClocksApartError(ReconciliationError):
     """A machine's clock differs from the database's, so its times cannot be recorded in the books."""
 
 
-class BooksRefusedError(ReconciliationError):
+class BooksRefusedError(_RefusedError):
     """The books do not allow the action; the text says what was found and what was expected."""
 
-    is_worth_a_retry = False
 
-
-class NotReproducedError(ReconciliationError):
+class NotReproducedError(_RefusedError):
     """The same day at the same position gave another result than before, so it must not be signed."""
 
-    is_worth_a_retry = False
 
-
-class SettlementRefusedError(ReconciliationError):
+class SettlementRefusedError(_RefusedError):
     """A settlement file or its mapping cannot be used; the text says file, found and expected."""
 
-    is_worth_a_retry = False
 
-
-class StatementRefusedError(ReconciliationError):
+class StatementRefusedError(_RefusedError):
     """A bank's statement cannot be read; the text says file, found and expected."""
-
-    is_worth_a_retry = False
 
 
 class SettlementLostError(SettlementRefusedError):
