@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 _FORMULA = r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 # A spreadsheet may skip a tab or a line break at the start of a cell and run what follows.
 _BEGIN = rf"""(?='*(?:[\t\r\n]|[\s"]*{_FORMULA}))"""
 _EARLIER_BEGIN = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-_MARK = r"""([,;\t|\r\n][\s"]*)"""
+_MARKS = ",;\t|\r\n"
+_MARK = rf"""([{_MARKS}][\s"]*)"""
 _AT_THE_BEGIN, _NEUTRAL_BEGIN = re.compile(_BEGIN), re.compile("'" + _BEGIN)
 _BEHIND_A_MARK, _NEUTRAL_MARK = (re.compile(f"{_MARK}{quote}(?={_FORMULA})") for quote in ("", "'"))
 
@@ -47,6 +48,15 @@ def neutral(cell: str) -> str:
         return cell
     begun = f"'{cell}" if _AT_THE_BEGIN.match(cell) else cell
     return _BEHIND_A_MARK.sub(r"\1'", begun)
+
+
+def neutral_cells(cells: Sequence[str]) -> list[str]:
+    """All of the cells, each as :func:`neutral` gives it; fast for a long column."""
+    whole = "\0".join(cells)
+    if any(mark in whole for mark in _MARKS):
+        return [neutral(cell) for cell in cells]
+    # Without a mark in it, only the start of a cell can become a formula.
+    return [cell if cell[:1].isalnum() else neutral(cell) for cell in cells]
 
 
 def neutral_at_the_begin(cell: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pandas as pd
 from sat_hook.domain.business_day import WIB, in_wib
 from sat_hook.presentation.language import marked as _
 from sat_hook.presentation.sheets import Column, Kind
-from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral, neutral_cells
 from sat_hook.reconciliation.day_figures import Places
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
 
@@ -108,8 +108,7 @@ def write_orders(
     """
     names = [f"{name}_wib" if _is_moment(name) else name for name in ORDER_COLUMNS]
     sizes = [out.write((_BYTE_ORDER_MARK + ",".join(names) + "\r\n").encode("utf-8"))]
-    # Filling a template takes half the time of the csv module; only text may need quotes.
-    row = ",".join(["%s"] * len(ORDER_COLUMNS)) + "\r\n"
+    # Joining texts takes a fifth of the time of the csv module; only text may need quotes.
     first = 0
     for count in counts or (len(orders),):
         sizes.append(0)
@@ -117,8 +116,8 @@ def write_orders(
             stretch = slice(start, min(start + _ORDERS_AT_A_TIME, first + count))
             part = orders.iloc[stretch if places is None else places[stretch]]
             columns = [_quoted(cells) for cells in order_columns(part)]
-            text = "".join([row % cells for cells in zip(*columns, strict=True)])
-            sizes[-1] += out.write(text.encode("utf-8"))
+            lines = [*map(",".join, zip(*columns, strict=True)), ""]
+            sizes[-1] += out.write("\r\n".join(lines).encode("utf-8"))
         first += count
     return sizes
 
@@ -135,7 +134,7 @@ def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
             words = np.array([*(neutral(str(word)) for word in column.cat.categories), ""], dtype=object)
             columns.append(words[column.cat.codes.to_numpy()].tolist())
         elif kind == "str":
-            columns.append([neutral(word) for word in column.fillna("").tolist()])
+            columns.append(neutral_cells(column.fillna("").tolist()))
         elif kind == "bool":
             columns.append([yes_or_no(value) for value in column.tolist()])
         else:
@@ -143,12 +142,16 @@ def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
     return columns
 
 
-def _quoted(cells: list[str] | list[int]) -> Sequence[str | int]:
+def _quoted(cells: list[str] | list[int]) -> Sequence[str]:
     """Return the cells of a column as written in CSV."""
-    texts = [cell for cell in cells if isinstance(cell, str)]
+    if cells and isinstance(cells[0], int):
+        # Most amounts are prices of a few products.
+        words = {number: str(number) for number in set(cells)}
+        return list(map(words.__getitem__, cells))
+    texts = cast("list[str]", cells)
     whole = "".join(texts)
     if not any(mark in whole for mark in _TO_BE_QUOTED):
-        return cells
+        return texts
     return [
         '"' + text.replace('"', '""') + '"' if any(mark in text for mark in _TO_BE_QUOTED) else text
         for text in texts

@@ -15,6 +15,7 @@ from sat_hook.domain.books_events import BOOKKEEPING
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order_events import END_TYPES
 from sat_hook.domain.order_movements import PlacedMovement, fold_with_movements, moving_types
+from sat_hook.domain.partitions import WHOLE, Partition
 from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import queries, run, streamed
@@ -38,6 +39,7 @@ MOVEMENT_COLUMNS = (
 )
 BEGINNING_COLUMNS = {
     "request_id": "str",
+    "version": "int32",
     "account": "category",
     "order_id": "str",
     "batch_id": "category",
@@ -62,21 +64,33 @@ class DayReader:
     """An account's orders up to a position, in one snapshot. Movements are the rows kept by appends.
 
     Movements and beginnings of other accounts are read too.
+
+    :param partition: only its orders are read, unless they are named.
     """
 
-    def __init__(self, connection: Connection, account: str, position: int) -> None:
+    def __init__(
+        self, connection: Connection, account: str, position: int, partition: Partition = WHOLE
+    ) -> None:
         self.account = account
         self.position = position
+        self.partition = partition
         self._connection = connection
         self._days = queries("days")
+        self._range = {"first": partition.first, "beyond": partition.beyond}
 
     @classmethod
     @contextmanager
-    def opened(cls, database: Database, account: str, position: int) -> Iterator[Self]:
+    def opened(
+        cls, database: Database, account: str, position: int, partition: Partition = WHOLE
+    ) -> Iterator[Self]:
         """Open the snapshot for the block."""
         with database.transaction(snapshot=True) as connection:
             queries("days").read_in_bulk(connection)
-            yield cls(connection, account, position)
+            yield cls(connection, account, position, partition)
+
+    def count_movements(self, since: datetime) -> int:
+        """The number of movements since a moment, of all accounts and partitions."""
+        return int(self._days.movements_since(self._connection, since=since, position=self.position))
 
     def movements_since(self, moment: datetime) -> pd.DataFrame:
         """The movements since a moment; of these orders also earlier movements, or not."""
@@ -92,16 +106,13 @@ class DayReader:
 
     def beginnings_since(self, moment: datetime) -> pd.DataFrame:
         """How orders began that were received since a moment."""
-        return self._copied("beginnings", BEGINNING_COLUMNS, since=moment, streams=[])
+        return self._beginnings(since=moment, streams=[])
 
     def beginnings_of(self, request_ids: Iterable[str]) -> pd.DataFrame:
         """How these orders began."""
         import pandas as pd  # takes a second; DAG files load this module and read no frames
 
-        frames = (
-            self._copied("beginnings", BEGINNING_COLUMNS, since=_NEVER, streams=streams)
-            for streams in _streams_of(request_ids)
-        )
+        frames = (self._beginnings(since=_NEVER, streams=streams) for streams in _streams_of(request_ids))
         return pd.concat(frames, ignore_index=True)
 
     def signed_ends(self, opens_at: datetime, closes_at: datetime) -> pd.DataFrame:
@@ -128,15 +139,23 @@ class DayReader:
     def ended_again(self, since: int) -> list[str]:
         """Orders that had ended up to an earlier position, and ended again after it."""
         rows = self._days.ended_again(
-            self._connection, since=since, position=self.position, ends=list(END_TYPES)
+            self._connection, since=since, position=self.position, ends=list(END_TYPES), **self._range
         )
         return [request_id for (request_id,) in rows]
+
+    def _beginnings(self, since: datetime | str, streams: list[str]) -> pd.DataFrame:
+        found = self._copied("beginnings", BEGINNING_COLUMNS, since=since, streams=streams)
+        if not found["request_id"].is_unique:
+            # An order that was received again is as it was last received.
+            found = found.sort_values("version").drop_duplicates("request_id", keep="last", ignore_index=True)
+        return found.drop(columns="version")
 
     def _movements(self, since: datetime | None, streams: list[str]) -> pd.DataFrame:
         return self._copied("movements", MOVEMENT_COLUMNS, since=since or _NEVER, streams=streams)
 
     def _waiting(self, query: str, sent_before: datetime, **arguments: Any) -> set[str]:
         arguments |= {"account": self.account, "position": self.position, "sent_before": sent_before}
+        arguments |= self._range
         return {request_id for (request_id,) in getattr(self._days, query)(self._connection, **arguments)}
 
     def _copied(self, query: str, columns: dict[str, str], **arguments: Any) -> pd.DataFrame:
@@ -145,7 +164,8 @@ class DayReader:
 
         statement = getattr(self._days, query).sql
         with self._connection.cursor() as cursor, tempfile.TemporaryFile() as file:
-            bound = cursor.mogrify(statement, {**arguments, "position": self.position}).decode("utf-8")
+            chosen = {**arguments, **self._range, "position": self.position}
+            bound = cursor.mogrify(statement, chosen).decode("utf-8")
             cursor.copy_expert(f"COPY ({bound.rstrip().rstrip(';')}) TO STDOUT (FORMAT csv)", file)
             file.seek(0)
             return pd.read_csv(
@@ -164,7 +184,7 @@ class RefoldedDayReader(DayReader):
             statement, arguments["streams"] = queries("past").read_streams_until, streams
         else:
             statement = self._days.events_of_moved_orders
-            arguments |= {"since": since, "types": moving_types()}
+            arguments |= {"since": since, "types": moving_types(), **self._range}
         read = streamed(self._connection, statement, **arguments)
         events = groupby(map(recorded_from_row, read), key=lambda recorded: recorded.stream)
         rows = [

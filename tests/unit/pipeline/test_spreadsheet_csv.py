@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral, plain
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral, neutral_cells, plain
 
 MARKS = ",;\t|"
 pieces = st.text(alphabet="a0='+-@;,\t|\r\n \"\uff1d", max_size=12)
@@ -64,3 +64,9 @@ def test_a_file_is_read_back_as_it_was_written(cells: list[str], mark: str) -> N
 def test_numbers_stay_numbers() -> None:
     """A difference below nought is no formula."""
     assert written([-5, None, "-5", 7], ",") == "-5,,'-5,7\r\n"
+
+
+@given(st.lists(pieces | st.from_regex(r"[a-z]{1,4}-[0-9]{1,3}", fullmatch=True), max_size=6))
+def test_a_column_is_neutral_as_each_of_its_cells(cells: list[str]) -> None:
+    """At once or one by one: the same texts."""
+    assert neutral_cells(cells) == [neutral(cell) for cell in cells]
