@@ -18,7 +18,7 @@ from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import user_named
 from sat_hook.domain.verifications import LogVerified
-from sat_hook.presentation.colours import custom_properties
+from sat_hook.presentation.chart_style import custom_properties
 from sat_hook.presentation.language import OWN_NAMES, Language, Wording
 from sat_hook.presentation.language import marked as _
 from sat_hook.presentation.templates import templates_of

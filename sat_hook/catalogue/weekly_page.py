@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sat_hook.catalogue.weekly import Move, WeekSummary
 from sat_hook.domain.business_day import day_text, moment_text, span_text
 from sat_hook.domain.prices import ListedProduct, SnapshotOutcome, percent_text, price_text
-from sat_hook.presentation.colours import AMBER, BLUE, RED, custom_properties
+from sat_hook.presentation.chart_style import AMBER, BLUE, RED, custom_properties
 from sat_hook.presentation.templates import templates_of
 
 MAXIMUM_LINES = 200

@@ -17,9 +17,8 @@ from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace, TTFFont
 
 from sat_hook.domain.books_events import DayCertified, DayClosed, DayPrepared
-from sat_hook.presentation.chart_style import COLOURS
+from sat_hook.presentation.chart_style import COLOURS, ink_on
 from sat_hook.presentation.charts import WIDTH
-from sat_hook.presentation.colours import ink_on
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation.day_figures import DayFigures

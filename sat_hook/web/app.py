@@ -8,8 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
 from sat_hook.application.decision_worker import DecisionWorker
-from sat_hook.application.rights_watch import SeenRights
-from sat_hook.application.sign_ins import SeenSessions
+from sat_hook.application.sessions import Remembered
 from sat_hook.web.api import (
     accounts,
     approvals,
@@ -69,8 +68,8 @@ def create_app(host: Host) -> FastAPI:
     )
     app.state.host = host
     app.state.decision_worker = DecisionWorker(host)
-    app.state.sessions = SeenSessions()
-    app.state.seen_rights = SeenRights()
+    app.state.sessions = Remembered()
+    app.state.seen_rights = Remembered()
     answer_errors(app, {**PROBLEMS, **host.errors})
     remember_requests(app, host)
     guard_requests(app, host)

@@ -33,10 +33,9 @@ from sat_hook.application.price_files import PriceFiles
 from sat_hook.application.prices import Prices
 from sat_hook.application.rights import Person
 from sat_hook.application.rights_in_force import RightsInForce
-from sat_hook.application.rights_watch import RightsWatch, SeenRights
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
-from sat_hook.application.sign_ins import SeenSessions, SignIns
+from sat_hook.application.sessions import Remembered, RightsWatch, SignIns
 from sat_hook.application.status_rechecks import StatusRechecks
 from sat_hook.application.submissions import Submissions
 from sat_hook.application.verifications import Verifications
@@ -77,7 +76,7 @@ def current_person(request: Request, host: HostDep) -> Person:
     session = host.session_of(request)
     if not session:
         return Person(user.name, host.rights_of(user))
-    watch = RightsWatch(host, cast("SeenRights", request.app.state.seen_rights))
+    watch = RightsWatch(host, cast("Remembered", request.app.state.seen_rights))
     watch.notice_holders()
     person = Person(user.name, host.rights_of(user))
     watch.notice_user(person, user.roles, session)
@@ -116,7 +115,7 @@ async def _deliveries(host: HostDep, listings: Annotated[Listings, Depends(_list
 
 
 async def _sign_ins(request: Request, host: HostDep) -> SignIns:
-    return SignIns(host, cast("SeenSessions", request.app.state.sessions))
+    return SignIns(host, cast("Remembered", request.app.state.sessions))
 
 
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]

@@ -12,7 +12,7 @@ from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.errors import RightMissingError
 from sat_hook.application.evidence_packs import EXPORT_DAG, EvidencePacks
 from sat_hook.application.rights import Person, Right
-from sat_hook.application.sign_ins import SeenSessions, SignIns
+from sat_hook.application.sessions import Remembered, SignIns
 from sat_hook.application.verifications import VERIFICATION_DAG, Verifications
 from sat_hook.audit.actions import ACCESS_TYPES
 from sat_hook.audit.errors import ExportNotFoundError, ExportRefusedError
@@ -187,7 +187,7 @@ def test_a_verification_is_started_once_a_minute_by_a_person(office: Office) -> 
 def test_a_sign_in_is_recorded_once_for_each_login(office: Office) -> None:
     """Whatever the process that it reaches; without a session nothing is recorded."""
     host = office.lists.installation
-    one, another = SignIns(host, SeenSessions()), SignIns(host, SeenSessions())
+    one, another = SignIns(host, Remembered()), SignIns(host, Remembered())
     for sign_ins, session in ((one, "a"), (one, "a"), (another, "a"), (another, "b"), (one, "b"), (one, "")):
         sign_ins.notice(AUDITOR, session)
     one.notice(OTHERS, "a")

@@ -19,7 +19,7 @@ from sat_hook.application.errors import (
 )
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.rights_in_force import RightsInForce
-from sat_hook.application.rights_watch import RightsWatch, SeenRights
+from sat_hook.application.sessions import Remembered, RightsWatch
 from sat_hook.audit.actions import ActionKind
 from sat_hook.domain.console_users import UserRightsSeen
 from sat_hook.domain.event_record import Provenance, StreamKind
@@ -299,7 +299,7 @@ def test_a_change_of_rights_is_an_event_at_the_first_request_after_it(
 
     def request() -> RightsWatch:
         """What each request does; every one in a process of its own."""
-        watch = RightsWatch(installation, SeenRights())
+        watch = RightsWatch(installation, Remembered())
         watch.notice_holders()
         watch.notice_holders()
         return watch
@@ -334,7 +334,7 @@ def test_a_user_who_comes_with_other_rights_is_an_event(office: Office) -> None:
         (("user",), {Right.SUBMIT, Right.VIEW}),
         (("op",), {Right.VIEW, Right.APPROVE}),
     ):
-        RightsWatch(installation, SeenRights()).notice_user(Person("rosa", frozenset(held)), roles, "login")
+        RightsWatch(installation, Remembered()).notice_user(Person("rosa", frozenset(held)), roles, "login")
     newest, oldest = (change.event for change in RightsInForce(installation).changes(AUDITOR).items[:2])
     assert isinstance(newest, UserRightsSeen)
     assert isinstance(oldest, UserRightsSeen)
@@ -345,7 +345,7 @@ def test_a_user_who_comes_with_other_rights_is_an_event(office: Office) -> None:
 def test_two_logins_with_different_roles_are_two_events(office: Office) -> None:
     """A token keeps the role of its login: alternating requests of two browsers must not fill the log."""
     installation = office.lists.installation
-    watch = RightsWatch(installation, SeenRights())
+    watch = RightsWatch(installation, Remembered())
     for session, role, held in 3 * (("old", "user", Right.SUBMIT), ("new", "op", Right.APPROVE)):
         watch.notice_user(Person("tono", frozenset({held})), (role,), session)
     changes = [change.event for change in RightsInForce(installation).changes(AUDITOR).items]

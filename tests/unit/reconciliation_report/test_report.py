@@ -15,9 +15,8 @@ import pytest
 from sat_hook.domain.books_events import BreakDecided, DayClosed
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.order import OrderState
-from sat_hook.presentation.chart_style import COLOURS, STYLE, Meaning
+from sat_hook.presentation.chart_style import COLOURS, STYLE, Meaning, ink_on
 from sat_hook.presentation.charts import Bar, Part, Step, stacked_bars, waterfall
-from sat_hook.presentation.colours import ink_on
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.reconciliation.breaks_file import write_orders
 from sat_hook.reconciliation.day_figures import (

@@ -1,7 +1,7 @@
-"""Changes of rights are events: the holders of rights, and the rights of each user, as requests show them.
+"""What the log keeps of people's sessions: the first use of each login, and rights that have changed.
 
-A change is seen at the first request after it. What Airflow's roles give is seen when the user comes: a user
-who is given a role in Airflow and never comes leaves no event.
+A change of rights is seen at the first request after it. What Airflow's roles give is seen when the user
+comes: a user who is given a role in Airflow and never comes leaves no event.
 """
 
 from __future__ import annotations
@@ -16,35 +16,55 @@ from sat_hook.application.rights import Holders, Person, Right, rights_in
 from sat_hook.application.service import Service
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.commands.aggregates import RIGHTS, USERS
-from sat_hook.domain.console_users import SeeUserRights
+from sat_hook.domain.console_users import SeeUserRights, SignIn
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import rights_id, user_id_of
 from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
 
 BY_SERVER = Provenance("service:sat plugin", "plugin:rights")
 MAXIMUM_SESSIONS = 10_000
-"""Logins whose rights a process remembers; those of an older one are looked up in the log once more."""
+"""Logins that a process remembers, and their rights; an older one is looked up in the log once more."""
 
 
-class SeenRights:
-    """The rights that this process knows to be recorded. Safe to use from several threads."""
+class Remembered:
+    """What this process knows to be recorded. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._seen: OrderedDict[str, object] = OrderedDict()
+        self._known: OrderedDict[str, object] = OrderedDict()
 
-    def is_known(self, whose: str, rights: object) -> bool:
-        """Whether these are the rights remembered last."""
+    def is_known(self, of: str, value: object) -> bool:
+        """Whether this is the value remembered last."""
         with self._guard:
-            return self._seen.get(whose) == rights
+            return self._known.get(of) == value
 
-    def remember(self, whose: str, rights: object) -> None:
-        """Remember them in place of earlier ones."""
+    def remember(self, of: str, value: object) -> None:
+        """Remember it in place of an earlier value."""
         with self._guard:
-            self._seen[whose] = rights
-            self._seen.move_to_end(whose)
-            while len(self._seen) > MAXIMUM_SESSIONS:
-                self._seen.popitem(last=False)
+            self._known[of] = value
+            self._known.move_to_end(of)
+            while len(self._known) > MAXIMUM_SESSIONS:
+                self._known.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIns(Service):
+    """Records sign-ins."""
+
+    seen: Remembered
+
+    def notice(self, person: Person, session: str) -> None:
+        """Record the sign-in unless it is recorded already.
+
+        :param session: a digest of the login's token; empty when the host knows none, and then nothing is
+            recorded.
+        :raises StoreUnavailableError: the database gave up.
+        """
+        if not session or not person.name or self.seen.is_known(session, person.name):
+            return
+        command = SignIn(person.name, session)
+        self.handler.apply_to(USERS, user_id_of(person.name), command, person.by("sign-in"))
+        self.seen.remember(session, person.name)
 
 
 def rights_as_read(settings: DeploymentSettings) -> SeeRights:
@@ -63,7 +83,7 @@ def rights_as_read(settings: DeploymentSettings) -> SeeRights:
 class RightsWatch(Service):
     """Records rights that are other than those recorded last."""
 
-    seen: SeenRights
+    seen: Remembered
 
     def notice_holders(self) -> None:
         """Record who has which right, unless it is recorded already.
