@@ -62,6 +62,16 @@ def service(of_host: Callable[[Host], T]) -> Callable[[Host], Awaitable[T]]:
     return made
 
 
+def from_address(kind: type[T]) -> Callable[[T], T]:
+    """A dependency that reads a model from the query, which FastAPI does where it is the one parameter."""
+
+    def chosen(choice: T) -> T:
+        return choice
+
+    chosen.__annotations__["choice"] = Annotated[kind, Query()]
+    return chosen
+
+
 def session_of(request: Request) -> str:
     """Return the digest of the login behind a request."""
     return cast("Host", request.app.state.host).session_of(request)
@@ -155,7 +165,8 @@ AccountQuery = Annotated[
 BoundedDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 DayPath = Annotated[BoundedDay, Path()]
 # A form sends an empty text for a day that is not chosen.
-DayQuery = Annotated[BoundedDay | None, BeforeValidator(lambda text: text or None), Query()]
+ChosenDay = Annotated[BoundedDay | None, BeforeValidator(lambda text: text or None)]
+DayQuery = Annotated[ChosenDay, Query()]
 DecisionId = Annotated[str, Path(pattern="^L[A-Z2-7]{25}$")]
 MonthQuery = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="as YYYY-MM")]
 VersionQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1)]

@@ -40,46 +40,33 @@ def test_connection(
     return _page(site, listings, account, tested=connection.run(account, site.person))
 
 
-@router.post("/{account}/pause")
-def pause(
-    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: _Reason, back: _Back = ""
+@router.post("/{account}/{change}")
+def pause_or_resume(
+    account: AccountPath,
+    change: Annotated[str, Path(pattern="^(pause|resume)$")],
+    site: SiteDep,
+    decisions: DecisionsDep,
+    reason: _Reason,
+    back: _Back = "",
 ) -> Response:
-    """Stop all sending from the account."""
-    decisions.pause(account, reason, site.person)
+    """Stop all sending from the account, or let it send again."""
+    act = decisions.pause if change == "pause" else decisions.resume
+    act(account, reason, site.person)
     return site.go(back or f"/accounts/{account}")
 
 
-@router.post("/{account}/resume")
-def resume(
-    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: _Reason, back: _Back = ""
-) -> Response:
-    """Let the account send again."""
-    decisions.resume(account, reason, site.person)
-    return site.go(back or f"/accounts/{account}")
-
-
-@router.post("/{account}/rules/{proposal}/confirm")
-def confirm_rules(
+@router.post("/{account}/rules/{proposal}/{answer}")
+def answer_proposal(
     account: AccountPath,
     proposal: _Proposal,
+    answer: Annotated[str, Path(pattern="^(confirm|decline)$")],
     site: SiteDep,
     rules: RuleBookDep,
     reason: _Reason,
 ) -> Response:
-    """Put proposed rules in force, as another person than their proposer."""
-    rules.confirm(account, proposal, reason, site.person)
-    return site.go(f"/accounts/{account}")
-
-
-@router.post("/{account}/rules/{proposal}/decline")
-def decline_rules(
-    account: AccountPath,
-    proposal: _Proposal,
-    site: SiteDep,
-    rules: RuleBookDep,
-    reason: _Reason,
-) -> Response:
-    rules.decline(account, proposal, reason, site.person)
+    """Put proposed rules in force, as another person than their proposer, or decline them."""
+    act = rules.confirm if answer == "confirm" else rules.decline
+    act(account, proposal, reason, site.person)
     return site.go(f"/accounts/{account}")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
+from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints
 
 from sat_hook.application.audit_log import AuditLog, LogEntry, LogQuery
 from sat_hook.application.rights import Right
@@ -21,7 +21,7 @@ from sat_hook.domain.rights_seen import HolderChange, HolderKind, RightsSeen, Ri
 from sat_hook.web.console import event_words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import AuditLogDep, DayQuery, RightsInForceDep
+from sat_hook.web.dependencies import AuditLogDep, ChosenDay, RightsInForceDep, from_address
 
 router = APIRouter(prefix="/audit")
 
@@ -32,7 +32,12 @@ RIGHTS_SOURCES: Mapping[RightsSource, str] = {
     RightsSource.UNUSABLE: _("a rights file that cannot be used: no user has any right"),
 }
 
-_Text = Annotated[str, Query(max_length=128)]
+_Text = Annotated[str, StringConstraints(max_length=128)]
+
+
+def _known_kind(kind: object) -> object:
+    return kind if kind in list(StreamKind) else None
+
 
 RIGHTS: Mapping[Right, str] = {
     Right.VIEW: _("see batches, orders, deposits, prices and accounts"),
@@ -51,18 +56,17 @@ RIGHTS: Mapping[Right, str] = {
 """What each right allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogChoice:
+class LogChoice(BaseModel):
     """The filter of the log, as it is in the address."""
 
-    stream: str
-    kind: StreamKind | None
-    type: str
-    user: str
-    by_people: bool
-    account: str
-    since: date | None
-    until: date | None
+    stream: Annotated[_Text, StringConstraints(strip_whitespace=True)] = ""
+    kind: Annotated[StreamKind | None, BeforeValidator(_known_kind)] = None
+    type: _Text = ""
+    user: Annotated[_Text, AfterValidator(lambda user: "" if user.isspace() else user)] = ""
+    by_people: bool = False
+    account: _Text = ""
+    since: ChosenDay = None
+    until: ChosenDay = None
 
     def query(self) -> LogQuery:
         return LogQuery(
@@ -91,23 +95,7 @@ class LogChoice:
         }
 
 
-def _choice(
-    stream: _Text = "",
-    kind: Annotated[str, Query(max_length=20)] = "",
-    type: _Text = "",
-    user: _Text = "",
-    by_people: bool = False,
-    account: _Text = "",
-    since: DayQuery = None,
-    until: DayQuery = None,
-) -> LogChoice:
-    known = StreamKind(kind) if kind in list(StreamKind) else None
-    return LogChoice(
-        stream.strip(), known, type, "" if user.isspace() else user, by_people, account, since, until
-    )
-
-
-LogChoiceDep = Annotated[LogChoice, Depends(_choice)]
+LogChoiceDep = Annotated[LogChoice, Depends(from_address(LogChoice))]
 
 
 @router.get("")

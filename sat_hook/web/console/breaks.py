@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import APIRouter, Depends, Form
 from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.datastructures import FormData, UploadFile
 
 from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
@@ -21,7 +20,7 @@ from sat_hook.web.api.breaks import BreakId, BreaksDep, EvidenceDep, FileDigest
 from sat_hook.web.console import break_words, words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import DayQuery
+from sat_hook.web.dependencies import ChosenDay, from_address
 from sat_hook.web.files import as_download, form_by, parts_of
 
 MAXIMUM_SELECTED = 200
@@ -29,27 +28,26 @@ NOBODY = "-"
 
 router = APIRouter(prefix="/breaks")
 
-_Text = Annotated[str, Query(max_length=200)]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 _Reason = Annotated[str, Form(max_length=MAXIMUM_REASON_CHARACTERS)]
 _Selected = Annotated[list[str], Form(alias="break_id", max_length=MAXIMUM_SELECTED)]
 _Everything = Annotated[bool, Form()]
 _File = Annotated[FormData, Depends(form_by(Right.FINANCE, Right.SIGN_OFF))]
 
 
-@dataclass(frozen=True, slots=True)
-class BreakChoice:
+class BreakChoice(BaseModel):
     """What a person chose to see of the breaks: read from an address, written back into links.
 
     :param state: a state; ``all`` for every one; empty for those that stand.
     :param assignee: a user's name, :data:`NOBODY`, or empty for all.
     """
 
-    account: str = ""
-    state: str = ""
-    category: str = ""
-    day: date | None = None
-    band: str = ""
-    assignee: str = ""
+    account: _Text = ""
+    state: Annotated[str, Field(pattern=f"^({'|'.join(BreakState)}|all)?$")] = ""
+    category: Annotated[str, Field(pattern=f"^({'|'.join(BreakCategory)})?$")] = ""
+    day: ChosenDay = None
+    band: Annotated[str, Field(pattern=f"^({'|'.join(break_words.BANDS)})?$")] = ""
+    assignee: _Text = ""
     sort: BreakSort = BreakSort.AGE
     cursor: str | None = None
 
@@ -86,20 +84,7 @@ class BreakChoice:
         return any(value for name, value in self.query.items() if name != "sort")
 
 
-def break_choice(
-    account: _Text = "",
-    state: Annotated[str, Query(pattern=f"^({'|'.join(BreakState)}|all)?$")] = "",
-    category: Annotated[str, Query(pattern=f"^({'|'.join(BreakCategory)})?$")] = "",
-    day: DayQuery = None,
-    band: Annotated[str, Query(pattern=f"^({'|'.join(break_words.BANDS)})?$")] = "",
-    assignee: _Text = "",
-    sort: BreakSort = BreakSort.AGE,
-    cursor: str | None = None,
-) -> BreakChoice:
-    return BreakChoice(account.strip(), state, category, day, band, assignee.strip(), sort, cursor)
-
-
-ChoiceDep = Annotated[BreakChoice, Depends(break_choice)]
+ChoiceDep = Annotated[BreakChoice, Depends(from_address(BreakChoice))]
 
 
 @router.get("")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.web.console.language import marked as _
+from sat_hook.web.dependencies import from_address
 
 MAXIMUM_TEXT = 128
 
@@ -61,26 +62,33 @@ SORTS: Mapping[OrderColumn, OrderSort] = {
 }
 """The columns that a table can be sorted by."""
 
-_Text = Annotated[str, Query(max_length=MAXIMUM_TEXT)]
+
+def _digits(text: object) -> object:
+    return text.replace(".", "").replace(",", "") or None if isinstance(text, str) else text
 
 
-@dataclass(frozen=True, slots=True)
-class OrderChoice:
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAXIMUM_TEXT)]
+_Rupiah = Annotated[Annotated[int, Field(ge=0, lt=10**20)] | None, BeforeValidator(_digits)]
+
+
+class OrderChoice(BaseModel):
     """What a person chose to see of a table of orders.
 
     :param columns: empty for :data:`USUAL_COLUMNS`.
     """
 
-    states: tuple[OrderState, ...] = ()
-    product: str = ""
-    reason: str = ""
-    text: str = ""
-    account: str = ""
-    least: int | None = None
-    most: int | None = None
+    model_config = ConfigDict(frozen=True)
+
+    states: tuple[OrderState, ...] = Field((), alias="state")
+    product: _Text = ""
+    reason: _Text = ""
+    text: _Text = ""
+    account: _Text = ""
+    least: _Rupiah = None
+    most: _Rupiah = None
     sort: OrderSort | None = None
     descending: bool = False
-    columns: tuple[OrderColumn, ...] = ()
+    columns: tuple[OrderColumn, ...] = Field((), alias="column", max_length=2 * len(OrderColumn))
     cursor: str | None = None
 
     @property
@@ -134,37 +142,4 @@ class OrderChoice:
         return {**self.query, "sort": sort.value, "descending": "true" if turns else None}
 
 
-def order_choice(
-    state: Annotated[list[OrderState] | None, Query()] = None,
-    product: _Text = "",
-    reason: _Text = "",
-    text: _Text = "",
-    account: _Text = "",
-    least: Annotated[str, Query(pattern=r"^[0-9.,]{0,20}$")] = "",
-    most: Annotated[str, Query(pattern=r"^[0-9.,]{0,20}$")] = "",
-    sort: OrderSort | None = None,
-    descending: bool = False,
-    column: Annotated[list[OrderColumn] | None, Query(max_length=2 * len(OrderColumn))] = None,
-    cursor: str | None = None,
-) -> OrderChoice:
-    return OrderChoice(
-        tuple(state or ()),
-        product.strip(),
-        reason.strip(),
-        text.strip(),
-        account.strip(),
-        _rupiah(least),
-        _rupiah(most),
-        sort,
-        descending,
-        tuple(column or ()),
-        cursor,
-    )
-
-
-OrderChoiceDep = Annotated[OrderChoice, Depends(order_choice)]
-
-
-def _rupiah(text: str) -> int | None:
-    digits = text.replace(".", "").replace(",", "")
-    return int(digits) if digits else None
+OrderChoiceDep = Annotated[OrderChoice, Depends(from_address(OrderChoice))]
