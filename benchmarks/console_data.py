@@ -21,7 +21,7 @@ from sat_hook.domain.event_record import Event, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_decisions import ORDER_DECIDER
-from sat_hook.store.postgres import as_json, projection_row
+from sat_hook.store.append_rows import as_json, projection_row
 
 ACCOUNT = "bench"
 NOW = datetime(2026, 11, 30, 5, 0, tzinfo=UTC)

@@ -70,8 +70,8 @@ GRANT EXECUTE ON FUNCTION sat.take_requests(text, text, double precision, intege
 
 -- Columns of the projections are computed with the writer's own rights.
 GRANT EXECUTE ON FUNCTION sat.moment(text), sat.funds_lock_class(), sat.guard_lock_class() TO sat_writer;
-GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),
-    sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
+GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text),
+    sat.append_events(text, text, timestamptz, text[], text[], text[], text[], jsonb, jsonb, jsonb) TO sat_writer;
 
 GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts,
     sat.poll_schedule, sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;

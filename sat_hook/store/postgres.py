@@ -7,30 +7,19 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
-
-from pydantic_core import to_json
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.event_record import (
-    Provenance,
-    RecordedEvent,
-    StreamId,
-    StreamKind,
-    event_digest,
-    parse_event,
-)
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind, parse_event
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_decisions import ORDER_DECIDER
-from sat_hook.domain.order_movements import OrderMovement, OrderSums, mark_of, movement_of, sums_of
+from sat_hook.store.append_rows import append_arguments
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreBusyError
 from sat_hook.store.event_store import (
     NEEDING_STATES,
     Change,
-    Document,
     Need,
     OrderSlice,
     StateCount,
@@ -59,7 +48,7 @@ class PostgresEventStore:
     ) -> frozenset[StreamId]:
         if not changes:
             return frozenset()
-        arguments = _append_arguments(changes, provenance, occurred_at)
+        arguments = append_arguments(changes, provenance, occurred_at)
         conflicts = run(self.database, self._events.append_events, **arguments)
         return frozenset(StreamId.parse(name) for name in conflicts)
 
@@ -227,105 +216,6 @@ class PostgresAsOf(StoreAsOf):
             assert order is not None
             found[order.request_id] = order
         return found
-
-
-def _append_arguments(
-    changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
-) -> dict[str, str]:
-    heads: list[dict[str, Any]] = []
-    events: list[dict[str, Any]] = []
-    movements: list[dict[str, Any]] = []
-    evidence: list[dict[str, Any]] = []
-    documents: dict[StreamKind, list[dict[str, Any]]] = {kind: [] for kind in StreamKind}
-    moment = occurred_at.isoformat()
-    for change in changes:
-        stream = str(change.stream)
-        heads.append({"stream": stream, "expected_version": change.expected_version})
-        for version, (event, after) in enumerate(change.steps, change.expected_version + 1):
-            data = event.to_text()
-            digest = event_digest(
-                change.stream, version, event.type_name, event.schema_version, data, provenance, occurred_at
-            )
-            events.append(
-                {
-                    "stream": stream,
-                    "version": version,
-                    "type": event.type_name,
-                    "schema_version": event.schema_version,
-                    "data": data,
-                    "actor": provenance.actor,
-                    "cause": provenance.cause,
-                    "occurred_at": moment,
-                    "digest": digest,
-                }
-            )
-            movement = movement_of(after, event) if isinstance(after, Order) else None
-            if movement is not None:
-                movements.append({"stream": stream, "version": version, **movement_row(movement, digest)})
-        documents[change.stream.kind].append(projection_row(change.stream, change.after))
-        evidence.extend(
-            {
-                "stream": stream,
-                "digest": item.digest,
-                "request_id": item.request_id,
-                "body": item.body,
-                "signature": item.signature,
-                "key_fingerprint": item.key_fingerprint,
-                "observed_at": item.observed_at.isoformat(),
-            }
-            for item in change.evidence
-        )
-    return {
-        "heads": as_json(heads),
-        "events": as_json(events),
-        # Most of an order's members are unset most of the time.
-        "orders": as_json(documents[StreamKind.ORDER], exclude_none=True),
-        "batches": as_json(documents[StreamKind.BATCH]),
-        "accounts": as_json(documents[StreamKind.ACCOUNT]),
-        "movements": as_json(movements, exclude_none=True),
-        "evidence": as_json(evidence),
-    }
-
-
-def projection_row(stream: StreamId, after: Document) -> dict[str, Any]:
-    """What the store keeps of a fold: its document and, for an order, its sums."""
-    row: dict[str, Any] = {"stream": str(stream), "document": after}
-    if isinstance(after, Order):
-        committed, is_reservable, *moments = sums_of(after)
-        row["committed_rupiah"], row["is_reservable"] = committed, is_reservable
-        for name, moment in zip(OrderSums._fields[2:], moments, strict=True):
-            row[name] = _text(moment)
-    return row
-
-
-def movement_row(movement: OrderMovement, digest: str) -> dict[str, Any]:
-    """What the store keeps of a movement beside its place and time; absent members are 0 or false.
-
-    :param digest: of its event.
-    """
-    state, end_proof, sent_at, quote, charged, *rest = movement
-    row: dict[str, Any] = {
-        "mark": mark_of(digest),
-        "state": state.value,
-        "end_proof": end_proof.value,
-        "sent_at": _text(sent_at),
-        "quote_rupiah": quote,
-        "charged_rupiah": charged,
-    }
-    for name, value in zip(OrderMovement._fields[5:], rest, strict=True):
-        if value:
-            row[name] = value
-    return row
-
-
-def _text(moment: datetime | None) -> str | None:
-    # JSON's own writer is several times slower with moments, and with enums, than with text.
-    return None if moment is None else moment.isoformat()
-
-
-def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:
-    """Serialize rows, including models, as JSON; several times faster than through dicts."""
-    return to_json(rows, exclude_none=exclude_none).decode("utf-8")
 
 
 def position_at(database: Database, moment: datetime) -> int:

@@ -15,10 +15,10 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderSums, PlacedMovement, moving_types, sums_of
+from sat_hook.store.append_rows import as_json, projection_row
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import recorded_from_row
-from sat_hook.store.postgres import as_json, projection_row
 from sat_hook.store.statements import queries, run
 
 SUBMISSION_COLUMNS = ("submitted_by", "submitted_at")

@@ -1,7 +1,7 @@
--- name: append_events(heads, events, orders, movements, batches, accounts, evidence)$
+-- name: append_events(actor, cause, occurred_at, heads, events, movements, orders, batches, accounts, evidence)$
 -- Append to many streams at once; returns the streams that had moved on.
 SELECT sat.append_events(
-    :heads::jsonb, :events::jsonb, :orders::jsonb, :movements::jsonb, :batches::jsonb, :accounts::jsonb,
+    :actor, :cause, :occurred_at, :heads, :events, :movements, :orders, :batches::jsonb, :accounts::jsonb,
     :evidence::jsonb
 );
 

@@ -45,6 +45,23 @@ def test_projection_follows_in_the_same_append(store: EventStore) -> None:
     assert store.load_orders([stream_of(1).key, "SUNKNOWN"]) == {stream_of(1).key: change.after}
 
 
+def test_no_character_of_a_text_ends_a_value(store: EventStore) -> None:
+    """Separators, quotes, backslashes and empty texts come back as they were written."""
+    odd = happened.OrderRejected(
+        reason=happened.RejectionReason.AMOUNT_BOUNDS, detail="a\x1fb\\'\"{},\n\u2028"
+    )
+    blank = happened.OrderRejected(reason=happened.RejectionReason.AMOUNT_BOUNDS, detail="")
+    changes = [change_of(None, number, received(number), event) for number, event in ((1, odd), (2, blank))]
+    assert not store.append(changes, BY_TEST, T0)
+
+    for number, (change, event) in enumerate(zip(changes, (odd, blank), strict=True), 1):
+        assert [recorded.event for recorded in store.read_stream(stream_of(number))] == [
+            received(number),
+            event,
+        ]
+        assert store.load_orders([stream_of(number).key]) == {stream_of(number).key: change.after}
+
+
 def test_a_stale_version_is_returned_as_conflict_and_writes_nothing(store: EventStore) -> None:
     """Optimistic concurrency: a decision on an old version has to be made again."""
     first = change_of(None, 1, received(1))

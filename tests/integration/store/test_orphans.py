@@ -96,7 +96,7 @@ def test_our_own_orphans_are_ended_by_the_server(
 
     def report_rollback() -> None:
         with store.database.transaction() as connection:
-            connection.cursor().execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
+            connection.cursor().execute("SELECT pg_advisory_xact_lock_shared(-1)")
             time.sleep(LONGER_SECONDS)
             assert execute(
                 database.superuser_dsn, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
