@@ -104,10 +104,11 @@ def test_other_language_and_theme_are_found(page: Page, site: str) -> None:
 
 @pytest.mark.parametrize("name", ["batches", "orders", "home"])
 def test_every_page_is_read_in_every_variant(name: str) -> None:
-    """Both languages, themes and widths; the page is loaded once for each language."""
+    """Both languages, themes and widths; the page is loaded once for each language, each in its own theme."""
     looks = variants_of(name)
     assert len({variant[:3] for variant in looks}) == len(looks) == 8
     assert [variant.language for variant in looks] == ["id"] * 4 + ["en"] * 4
+    assert {looks[0].theme, looks[4].theme} == {"light", "dark"}
 
 
 def test_click_waits_for_the_page_that_it_asks_for(page: Page, site: str) -> None:
