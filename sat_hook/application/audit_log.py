@@ -27,6 +27,8 @@ from sat_hook.store.log_pages import LAST_POSITION, LogPages, LogSlice, Subject
 MAXIMUM_LOOKED_AT = 5_000
 """Most events that a page looks at where no index serves its filter; the next page goes on from there."""
 READ_AT_ONCE = 1_000
+MAXIMUM_CHARACTERS = 20_000
+"""Of an event with a longer text, which may have hundreds of breaks, a list has only the beginning."""
 
 _KINDS_OF_IDS = {
     "S": StreamKind.ORDER,
@@ -66,6 +68,7 @@ class LogEntry:
     """An event of the log, customers' data masked.
 
     :param subject: what its stream is about.
+    :param is_whole: False when a list has only the beginning of its members.
     """
 
     entry: HistoryEntry
@@ -73,6 +76,7 @@ class LogEntry:
     schema_version: int
     recorded_at: datetime
     subject: Subject
+    is_whole: bool
 
     @property
     def user(self) -> str | None:
@@ -141,19 +145,24 @@ class AuditLog(Service):
         which = self._slice(pages, query, account)
         if which is None:
             return Page((), None)
-        wanted = limit + 1 if account is None else READ_AT_ONCE
-        rows: list[LogEntry] = []
-        looked = 0
+        # The newest events are usually about one account: those of the first read may be enough.
+        wanted, looked = min(limit + 1, READ_AT_ONCE), 0
+        chosen: list[RecordedEvent] = []
         while True:
             found = pages.newest(which, wanted, before)
-            rows += self._entries(pages, found, account)
-            if len(rows) > limit:
-                return Page(tuple(rows[:limit]), cursor_of(name, (rows[limit - 1].entry.position,)))
-            if len(found) < wanted:
-                return Page(tuple(rows), None)
-            before, looked = found[-1].position, looked + len(found)
-            if looked >= MAXIMUM_LOOKED_AT:
-                return Page(tuple(rows), cursor_of(name, (before,)))
+            chosen += found if account is None else _about(account, pages, found)
+            looked += len(found)
+            following = None
+            if len(chosen) > limit:
+                following = chosen[limit - 1].position
+            elif len(found) == wanted:
+                before = found[-1].position
+                if looked < MAXIMUM_LOOKED_AT:
+                    wanted = READ_AT_ONCE
+                    continue
+                following = before
+            rows = self._entries(pages, chosen[:limit])
+            return Page(tuple(rows), None if following is None else cursor_of(name, (following,)))
 
     def event(self, position: int, person: Person) -> EventDetails:
         """One event, with the checkpoint over it.
@@ -165,7 +174,7 @@ class AuditLog(Service):
         recorded = pages.at(position)
         if recorded is None:
             raise EventNotFoundError(f"event: found none at position {position}")
-        (entry,) = self._entries(pages, [recorded])
+        (entry,) = self._entries(pages, [recorded], None)
         return EventDetails(
             event=entry,
             is_intact=recorded.computed_digest() == recorded.digest,
@@ -228,13 +237,12 @@ class AuditLog(Service):
         return LogSlice(stream, types, query.by_people, actors, query.since, query.before)
 
     def _entries(
-        self, pages: LogPages, found: Sequence[RecordedEvent], account: str | None = None
+        self,
+        pages: LogPages,
+        found: Sequence[RecordedEvent],
+        most_characters: int | None = MAXIMUM_CHARACTERS,
     ) -> list[LogEntry]:
-        """Events as entries; only those about an account, if one is given: the others need no masking."""
         subjects = pages.subjects({recorded.stream for recorded in found}) if found else {}
-        if account is not None:
-            about = {stream for stream, subject in subjects.items() if subject.account == account}
-            found = [recorded for recorded in found if recorded.stream in about]
         return [
             LogEntry(
                 entry=entry,
@@ -242,8 +250,9 @@ class AuditLog(Service):
                 schema_version=recorded.schema_version,
                 recorded_at=recorded.recorded_at,
                 subject=subjects.get(recorded.stream, Subject()),
+                is_whole=most_characters is None or len(recorded.data) <= most_characters,
             )
-            for recorded, entry in zip(found, history_of(found), strict=True)
+            for recorded, entry in zip(found, history_of(found, most_characters), strict=True)
         ]
 
     def _proof(self, position: int) -> EventProof | None:
@@ -264,6 +273,12 @@ class AuditLog(Service):
 
     def _pages(self) -> LogPages:
         return LogPages(self.database)
+
+
+def _about(account: str, pages: LogPages, found: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """The events about an account."""
+    subjects = pages.subjects({recorded.stream for recorded in found}) if found else {}
+    return [one for one in found if subjects.get(one.stream, Subject()).account == account]
 
 
 def _before(name: str, cursor: str | None) -> int:

@@ -113,8 +113,13 @@ def _masked_reason(order: Order) -> str | None:
     return masked_person(order.reason_detail.replace(order.client_number, MASK))
 
 
-def history_of(events: Iterable[RecordedEvent]) -> tuple[HistoryEntry, ...]:
-    """Events as a history, customers' data masked."""
+def history_of(
+    events: Iterable[RecordedEvent], most_characters: int | None = None
+) -> tuple[HistoryEntry, ...]:
+    """Events as a history, customers' data masked.
+
+    :param most_characters: of an event with a longer text only the members at its beginning are read.
+    """
     return tuple(
         HistoryEntry(
             position=recorded.position,
@@ -123,17 +128,17 @@ def history_of(events: Iterable[RecordedEvent]) -> tuple[HistoryEntry, ...]:
             at=recorded.occurred_at,
             actor=recorded.provenance.actor,
             cause=recorded.provenance.cause,
-            parameters=parameters_of(recorded),
+            parameters=parameters_of(recorded, most_characters),
             digest=recorded.digest,
         )
         for recorded in events
     )
 
 
-def parameters_of(recorded: RecordedEvent) -> dict[str, Any]:
+def parameters_of(recorded: RecordedEvent, most_characters: int | None = None) -> dict[str, Any]:
     """The members of an event, without customers' data; empty when its text cannot be read."""
     try:
-        members = masked_members(recorded.data)
+        members = masked_members(recorded.data, most_characters)
     except ValueError:
         return {}
     return members if isinstance(members, dict) else {}

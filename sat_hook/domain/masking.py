@@ -15,6 +15,8 @@ import json
 import re
 from typing import Any
 
+from pydantic_core import from_json
+
 MASK = "***"
 _KEPT_AT_START, _KEPT_AT_END = 4, 2
 _LEAST_MASKED = 4
@@ -74,12 +76,17 @@ def masked_data(data: str) -> tuple[str, bool]:
     return json.dumps(masked, ensure_ascii=False, separators=(",", ":")), True
 
 
-def masked_members(data: str) -> Any:
+def masked_members(data: str, most_characters: int | None = None) -> Any:
     """The members of an event without customers' data: what :func:`masked_data` writes, without writing it.
 
+    :param most_characters: of a longer text only the members at its beginning are read.
     :raises ValueError: the text cannot be read.
     """
-    members = json.loads(data)
+    if most_characters is not None and len(data) > most_characters:
+        data = data[:most_characters]
+        members = from_json(data, allow_partial=True)
+    else:
+        members = json.loads(data)
     return members if _MAY_NEED_MASK.search(data) is None else _masked(members)
 
 

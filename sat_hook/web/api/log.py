@@ -24,7 +24,11 @@ MAXIMUM_TYPES = 100
 
 
 class Event(Document):
-    """An event of the log, customers' data masked. ``user`` is null for what a service did."""
+    """An event of the log, customers' data masked. ``user`` is null for what a service did.
+
+    ``is_whole`` is false when a list has only the beginning of the members, because the text is very long: get the
+    event by its position for all of them.
+    """
 
     position: int = at("entry", "position")
     stream: Annotated[str, BeforeValidator(str)]
@@ -41,6 +45,7 @@ class Event(Document):
     batch_id: str | None = at("subject", "batch_id")
     order_id: str | None = at("subject", "order_id")
     members: dict[str, Any] = at("entry", "parameters")
+    is_whole: bool
 
 
 class Checkpoint(Document):

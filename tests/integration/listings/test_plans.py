@@ -35,13 +35,14 @@ LARGEST = batch_of_number(0)
 
 
 class ExplainedDatabase(Database):
-    """Keeps the plan of each statement."""
+    """Keeps the plan of each statement, and how many rows it gave."""
 
     plans: list[str]
+    rows: list[int]
 
     def _connect(self, dsn: str) -> Connection:
         connection = super()._connect(dsn)
-        plans = self.plans
+        plans, rows = self.plans, self.rows
 
         class ExplainingCursor(psycopg2.extensions.cursor):
             def execute(self, query: Any, arguments: Any = None) -> None:
@@ -50,6 +51,8 @@ class ExplainedDatabase(Database):
                     super().execute(f"EXPLAIN {text}")
                     plans.append("\n".join([text, *(row[0] for row in self.fetchall())]))
                 super().execute(query, arguments)
+                if "sat." in text:
+                    rows.append(self.rowcount)
 
         connection.cursor_factory = ExplainingCursor
         return connection
@@ -60,7 +63,7 @@ def explained(module_database: ApplicationDatabase) -> Iterator[tuple[Listings, 
     """The lists over a database that says how it reads."""
     fill(module_database.owner_dsn, SIZES)
     database = ExplainedDatabase(module_database.writer_dsn)
-    database.plans = []
+    database.plans, database.rows = [], []
     host = FakeHost(store=PostgresEventStore(database))
     host.accounts = FakeAccounts({"sat_default": ACCOUNT})
     yield Listings(host, StoppedBatches(host, FakeRuns())), database
@@ -157,6 +160,17 @@ def test_a_rare_type_is_not_looked_for_from_the_end_of_the_log(
     index = "events_of_person" if by_people else "events_types"
     assert f"using {index}" in database.plans[-1], database.plans[-1]
     assert "events_pkey" not in database.plans[-1], database.plans[-1]
+
+
+def test_a_page_of_the_log_of_one_account_reads_no_more_than_it_shows(
+    explained: tuple[Listings, ExplainedDatabase],
+) -> None:
+    """Where the newest events are all about the account, as in most logs."""
+    lists, database = explained
+    database.rows.clear()
+    found = AuditLog(lists.installation).events(LogQuery(account=ACCOUNT), AUDITOR, limit=30)
+    assert len(found.items) == 30
+    assert max(database.rows) <= 31, database.rows
 
 
 def test_a_later_page_by_row_begins_in_the_index(explained: tuple[Listings, ExplainedDatabase]) -> None:

@@ -69,6 +69,19 @@ def test_numbers_in_words_and_at_any_depth_are_hidden(data: str, gone: str) -> N
         assert masked_members(data) == json.loads(text)
 
 
+def test_of_a_long_text_the_beginning_is_read_and_masked() -> None:
+    """Whole members as they are masked anyway, wherever the text is cut; a short text is read wholly."""
+    data = json.dumps({"day": "2026-11-22", "breaks": [{"what": f"call 0812-1131-{n:04}"} for n in range(99)]})
+    whole = masked_members(data)
+    for most in range(1, len(data), 7):
+        found = masked_members(data, most)
+        assert found.items() <= {"day": whole["day"], "breaks": found.get("breaks")}.items()
+        shown = found.get("breaks", [])
+        assert shown[:-1] == whole["breaks"][: len(shown[:-1])]
+        assert "1131" not in json.dumps(found)
+    assert masked_members(data, len(data)) == whole
+
+
 def test_members_of_events_that_sound_personal_are_masked() -> None:
     """A new event with such a member has to be thought of here."""
     suspicious = {"client", "voucher", "serial", "meter", "phone", "body"}
