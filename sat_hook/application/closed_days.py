@@ -10,7 +10,7 @@ from sat_hook.application.errors import DayNotClosedError
 from sat_hook.application.pages import USUAL_PAGE, Page, cursor_of, limited, list_name, page_of, place_in
 from sat_hook.application.rights import BOOK_READERS, Person
 from sat_hook.application.service import Service
-from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
+from sat_hook.domain.books import AccountBooks, PostedClose
 from sat_hook.domain.books_events import BookedBreak, SaldoTerms
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation.versions import Version, versions_of
@@ -97,10 +97,11 @@ class ClosedDays(Service):
         """
         person.require(*BOOK_READERS)
         account, keeper = self.account_of(named), self.keeper
-        recorded = keeper.recorded(account)
-        books = fold_books(account, recorded)
+        books = keeper.books(account)
         close = _close_of(books, day)
-        return ClosedDayDetails(_row(books, close), close.event.saldo, tuple(versions_of(recorded, day)))
+        return ClosedDayDetails(
+            _row(books, close), close.event.saldo, tuple(versions_of(self.database, account, day))
+        )
 
     def breaks(
         self,

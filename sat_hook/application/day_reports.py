@@ -18,22 +18,19 @@ from sat_hook.application.service import Service
 from sat_hook.domain.books import PostedClose, fold_books
 from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.books_events import BookedBreak, BreakDecided, DayClosed, DayPrepared
-from sat_hook.domain.business_day import midnight
-from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import is_same_login
 from sat_hook.presentation.language import Language
 from sat_hook.reconciliation.day_figures import TOTALLED, DayFigures, OrderGroup, rows_from
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Adjustment
 from sat_hook.reconciliation.versions import Version, as_decided, version_numbered, versions_of
-from sat_hook.store.books import DayStore
+from sat_hook.store.books import NOT_READ, DayStore
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.kept_reports import KeptReport
 
 ROWS_PER_PAGE = 100
 MAXIMUM_DAYS_SIGNED = 31
-_NOT_READ = midnight(date(2000, 1, 1))
 
 
 class FileKind(StrEnum):
@@ -148,8 +145,7 @@ class DayReports(Service):
         row = Days(self.installation).day(named, day, person)
         if row.position is None:
             return None
-        recorded = self._recorded(row.account, day)
-        versions = versions_of(recorded, day)
+        versions = versions_of(self.database, row.account, day, up_to_position=row.seen_position)
         version = version_numbered(versions, day, number)
         figures = as_decided(self._figures(row.account, version, person), versions, version)
         return DayReport(
@@ -157,7 +153,7 @@ class DayReports(Service):
             figures=figures,
             version=version,
             versions=tuple(versions),
-            changes=_changes(recorded, versions, day) if version == versions[-1] else None,
+            changes=self._changes(versions, row) if version == versions[-1] else None,
             may_sign=signature_for(row, person),
             adjusted=tuple(self._adjusted(row, person)),
         )
@@ -242,15 +238,9 @@ class DayReports(Service):
             signed.append(SignedDay(day, signature, refusal))
         return tuple(signed)
 
-    def _recorded(self, account: str, day: date) -> list[RecordedEvent]:
-        store = DayStore(self.database)
-        return store.day_events(account, _NOT_READ, _NOT_READ, day, with_decisions=True)
-
     def _newest_close(self, account: str, day: date) -> Version:
-        """The version of a day that shows its newest close; decisions about its breaks are not read."""
-        store = DayStore(self.database)
-        recorded = store.day_events(account, _NOT_READ, _NOT_READ)
-        return version_numbered(versions_of(recorded, day), day, None)
+        """The newest version of a day."""
+        return version_numbered(versions_of(self.database, account, day), day, None)
 
     def _figures(self, account: str, version: Version, person: Person) -> DayFigures:
         # pandas is loaded by the first report, not with the server.
@@ -276,7 +266,7 @@ class DayReports(Service):
 
     def _number_of_close(self, account: str, version: Version) -> int:
         day = version.close.day
-        versions = versions_of(self._recorded(account, day), day)
+        versions = versions_of(self.database, account, day)
         return next(one.number for one in versions if one.position == version.closed_at)
 
     def _adjusted(self, row: DayRow, person: Person) -> list[tuple[date, Adjustment]]:
@@ -287,6 +277,36 @@ class DayReports(Service):
             found += [(later, item) for item in figures.adjustments if item.certified_day == row.day]
         return found
 
+    def _changes(self, versions: Sequence[Version], row: DayRow) -> Changes | None:
+        """What happened since the last preparation; None without one."""
+        prepared = [version for version in versions if isinstance(version.event, DayPrepared)]
+        if not prepared:
+            return None
+        since, newest = prepared[-1], versions[-1]
+        decisions = tuple(
+            version
+            for version in versions
+            if version.position > since.position and isinstance(version.event, BreakDecided)
+        )
+        if since.closed_at == newest.closed_at:
+            orders, unexplained = since.close.orders, _unexplained(since.close)
+            return Changes(since, (orders, orders), (unexplained, unexplained), (), (), decisions)
+        account, day = row.account, row.day
+        recorded = DayStore(self.database).day_events(
+            account, NOT_READ, NOT_READ, day, up_to_position=row.seen_position
+        )
+        before = fold_books(account, recorded, up_to=since.position).closes[day]
+        after = fold_books(account, recorded).closes[day]
+        old, new = _breaks_of(before), _breaks_of(after)
+        return Changes(
+            since=since,
+            orders=(before.event.orders, after.event.orders),
+            unexplained_rupiah=(_unexplained(before.event), _unexplained(after.event)),
+            new_breaks=tuple(item for break_id, item in new.items() if break_id not in old),
+            gone_breaks=tuple(item for break_id, item in old.items() if break_id not in new),
+            decisions=decisions,
+        )
+
 
 def signature_for(row: DayRow, person: Person) -> Signature | None:
     """The signature that a day needs next, if this person may add it."""
@@ -296,33 +316,6 @@ def signature_for(row: DayRow, person: Person) -> Signature | None:
         return Signature.PREPARE
     is_own = row.prepared_by is not None and is_same_login(row.prepared_by, person.name)
     return Signature.CERTIFY if row.state is DayState.PREPARED and not is_own else None
-
-
-def _changes(recorded: Sequence[RecordedEvent], versions: Sequence[Version], day: date) -> Changes | None:
-    """What happened since the last preparation; None without one."""
-    prepared = [version for version in versions if isinstance(version.event, DayPrepared)]
-    if not prepared:
-        return None
-    since = prepared[-1]
-    decisions = tuple(
-        version
-        for version in versions
-        if version.position > since.position and isinstance(version.event, BreakDecided)
-    )
-    if since.closed_at == versions[-1].closed_at:
-        orders, unexplained = since.close.orders, _unexplained(since.close)
-        return Changes(since, (orders, orders), (unexplained, unexplained), (), (), decisions)
-    before = fold_books(versions[0].close.account, recorded, up_to=since.position).closes[day]
-    after = fold_books(versions[0].close.account, recorded).closes[day]
-    old, new = _breaks_of(before), _breaks_of(after)
-    return Changes(
-        since=since,
-        orders=(before.event.orders, after.event.orders),
-        unexplained_rupiah=(_unexplained(before.event), _unexplained(after.event)),
-        new_breaks=tuple(item for break_id, item in new.items() if break_id not in old),
-        gone_breaks=tuple(item for break_id, item in old.items() if break_id not in new),
-        decisions=decisions,
-    )
 
 
 def _breaks_of(close: PostedClose) -> dict[str, BookedBreak]:

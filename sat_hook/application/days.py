@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,12 +12,13 @@ from sat_hook.application.installation import names_of
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
 from sat_hook.application.service import Service, clock_on
-from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
+from sat_hook.domain.books import AccountBooks, fold_books
 from sat_hook.domain.business_day import BusinessDay, midnight
 from sat_hook.domain.people import user_named
 from sat_hook.reconciliation.deposit_match import look_near
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.books import DayStore
+from sat_hook.store.breaks import BreakTable
 from sat_hook.store.log_pages import LAST_POSITION
 
 MAXIMUM_CLOSINGS = 50
@@ -172,12 +172,10 @@ class Days(Service):
         now = clock_on(store).now()
         begun = _first_day(books, in_flight)
         days = [first + number * _ONE_DAY for number in range((last - first).days + 1)]
-        with_open = [
-            close.posted.position
-            for close in (books.closes.get(day) for day in days)
-            if close is not None and close.event.open_breaks
-        ]
-        decided = self._decided(books, min(with_open), head) if with_open else {}
+        with_open = {
+            day: close.posted.position for day, close in books.closes.items() if close.event.open_breaks
+        }
+        decided = self._decided(account, {day: at for day, at in with_open.items() if first <= day <= last})
         return tuple(
             _row(
                 books,
@@ -203,38 +201,16 @@ class Days(Service):
         )
         return fold_books(account, recorded)
 
-    def _decided(self, books: AccountBooks, since_position: int, up_to_position: int) -> dict[date, int]:
+    def _decided(self, account: str, closes: Mapping[date, int]) -> dict[date, int]:
         """How many of the breaks that were open at each close people have decided since.
 
-        A break is carried from close to close, so only the last close before its decision is read.
-
-        :param since_position: of the first close that is shown.
+        :param closes: their positions.
         """
-        store = DayStore(self.database)
-        first_decided = store.first_decisions(books.account, since_position, up_to_position)
-        last_with: dict[str, PostedClose] = {}
-        for _, close in sorted(books.closes.items()):
-            if close.event.open_breaks:
-                last_with |= {
-                    break_id: close
-                    for break_id, position in first_decided.items()
-                    if close.posted.position < position
-                }
-        if not last_with:
+        if not closes:
             return {}
-        read = {close.event.day: close for close in last_with.values()}
-        since = min(close.posted.position for close in read.values())
-        found = Counter[date]()
-        for item in store.open_when_closed(books.account, since, read, last_with):
-            close = last_with[item.break_id]
-            if (item.day, item.position) == (close.event.day, close.event.position):
-                found.update(
-                    day
-                    for day, one in books.closes.items()
-                    if item.first_seen <= day <= item.day
-                    and one.posted.position < first_decided[item.break_id]
-                )
-        return found
+        table = BreakTable(self.database)
+        table.catch_up()
+        return table.decided_since(account, closes)
 
 
 def cut_off_of(books: AccountBooks, day: date) -> int:

@@ -130,9 +130,10 @@ class NightlyClose:
         from sat_hook.reconciliation.kept_reports import keep_report
         from sat_hook.reconciliation.versions import versions_of
 
-        close, recorded = closed.close, self.keeper.recorded(self.account)
+        close, database = closed.close, self.store.database
         # Another run may have closed the day at a later position meanwhile, and writes that report.
-        versions = [one for one in versions_of(recorded, close.day) if one.close.position <= close.position]
+        found = versions_of(database, self.account, close.day)
+        versions = [one for one in found if one.close.position <= close.position]
         report = keep_report(self.results, versions, close)
         new = [item for item in close.open_breaks if item.first_seen == close.day]
         _log.info(

@@ -42,6 +42,7 @@ class BreakRow(NamedTuple):
     decided_at: datetime | None
     version: int
     is_listed: bool
+    first_decided: int | None = None
     assignee: str = ""
     comments: int = 0
     files: int = 0
@@ -79,6 +80,8 @@ class BreaksInLog:
                     decided_at=item.occurred_at,
                     version=item.version,
                 )
+                if (row := self.rows.get(decided.break_id)) is not None and row.first_decided is None:
+                    self._change(decided.break_id, first_decided=item.position)
             case happened.BreakAssigned() as assigned:
                 self._change(assigned.break_id, assignee=assigned.assignee, version=item.version)
             case happened.BreakCommented(break_id=break_id) if break_id in self.rows:
@@ -121,7 +124,12 @@ class BreaksInLog:
             is_listed=True,
         )
         if known is not None:
-            row = row._replace(assignee=known.assignee, comments=known.comments, files=known.files)
+            row = row._replace(
+                first_decided=known.first_decided,
+                assignee=known.assignee,
+                comments=known.comments,
+                files=known.files,
+            )
         self.rows[booked.break_id] = row
 
     def _change(self, break_id: str, **members: Any) -> None:

@@ -68,8 +68,7 @@ def report_of(
     :raises BooksRefusedError: there is no such version, or the day is too large to be made here.
     :raises NotReproducedError: the log no longer gives the recorded result.
     """
-    recorded = keeper.recorded(account)
-    versions = versions_of(recorded, day)
+    versions = versions_of(keeper.store.database, account, day)
     version = version_numbered(versions, day, number)
     files = _found(spool, version)
     is_too_large = most_orders is not None and version.close.orders > most_orders
@@ -80,12 +79,13 @@ def report_of(
             f"{day}: found {version.close.orders:,} orders and no file of version {version.number} yet; "
             f"expected at most {most_orders:,}, or a run that writes it (sat reconcile close {day} --wait)"
         )
+    recorded = keeper.recorded(account)
     close = compute_close(
         keeper.store.database, spool, recorded, account, version.business_day, version.close.position
     )
     if digest_of_close(close) != version.close.result_digest:
         raise NotReproducedError(f"{day}: the log gives another result than was recorded")
-    return keep_report(spool, versions[: version.number], close)
+    return keep_report(spool, [one for one in versions if one.number <= version.number], close)
 
 
 def figures_of_close(spool: NamedSpool, version: Version) -> DayFigures | None:

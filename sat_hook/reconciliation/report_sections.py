@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from sat_hook.domain.books_events import BreakDecided, DayCertified, DayClosed, DayPrepared
 from sat_hook.presentation.language import Wording
@@ -14,7 +13,7 @@ from sat_hook.reconciliation.report_breaks import BreakSections
 from sat_hook.reconciliation.report_deposit import DepositSections
 from sat_hook.reconciliation.report_orders import OrderSections
 from sat_hook.reconciliation.report_parts import Cell, Heading, Opens, Section, Table, person_of
-from sat_hook.reconciliation.versions import Version, VersionEvent
+from sat_hook.reconciliation.versions import Version
 
 _PREPARED, _APPROVED = _("prepared"), _("approved")
 
@@ -49,17 +48,13 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
     words = (_("Version"), _("When"), _("Who"), _("What"), _("Log position"))
     headings = tuple(Heading(say(word), is_number=word in ("Version", "Log position")) for word in words)
     rows = []
-    for _key, together in groupby(versions, _made_by):
-        *earlier, item = together
-        said = what_of(item.event, wording)
-        if earlier and isinstance(item.event, BreakDecided):
-            said = _what_of_many(len(earlier) + 1, item.event, wording)
+    for item in versions:
         rows.append(
             (
                 Cell(wording.number(item.number), Opens("version", {"version": str(item.number)})),
                 Cell(wording.time(item.at)),
                 Cell(person_of(item.actor)),
-                Cell(said),
+                Cell(what_of(item, wording)),
                 Cell(wording.number(item.position)),
             )
         )
@@ -71,31 +66,19 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
     )
 
 
-def _made_by(version: Version) -> tuple[object, ...]:
-    """The same for versions that one decision about several breaks made."""
-    event = version.event
-    if not isinstance(event, BreakDecided):
-        return (version.number,)
-    return version.at, version.actor, event.state, event.reason
-
-
-def _what_of_many(breaks: int, event: BreakDecided, wording: Wording) -> str:
-    state = wording.text(report_words.BREAK_STATES[event.state])
-    return (
-        wording.text(_("%(number)s breaks")) % {"number": wording.number(breaks)}
-        + f": {state}: {event.reason}"
-    )
-
-
-def what_of(event: VersionEvent, wording: Wording) -> str:
-    say = wording.text
+def what_of(version: Version, wording: Wording) -> str:
+    say, event = wording.text, version.event
     match event:
         case DayClosed():
             said = say(_("closed at log position %(position)s, result %(result)s"))
             return said % {"position": wording.number(event.position), "result": event.result_digest[:16]}
         case BreakDecided():
             state = say(report_words.BREAK_STATES[event.state])
-            return say(_("break %(id)s")) % {"id": event.break_id} + f": {state}: {event.reason}"
+            if version.breaks > 1:
+                about = say(_("%(number)s breaks")) % {"number": wording.number(version.breaks)}
+            else:
+                about = say(_("break %(id)s")) % {"id": event.break_id}
+            return f"{about}: {state}: {event.reason}"
         case DayPrepared():
             return f"{say(_PREPARED)}: {event.note}"
         case DayCertified():

@@ -14,22 +14,24 @@ from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.reconciliation.day_figures import DayFigures
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import DayClose
+from sat_hook.store.books import NOT_READ, DayStore, DecidedTogether
+from sat_hook.store.database import Database
 
-_LONGEST_BEGINNING = 400
-"""Characters of the event that have its account and its day."""
 _BREAK_ID = re.compile(r'"break_id":"(K[A-Z2-7]{15})"')
 VersionEvent = DayClosed | BreakDecided | DayPrepared | DayCertified
 """The events that make versions."""
-_TYPES = {kind.__name__ for kind in (DayClosed, BreakDecided, DayPrepared, DayCertified)}
+_TYPES = {kind.__name__ for kind in (DayClosed, DayPrepared, DayCertified)}
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """A version of a day's report, and what made it.
 
-    :param number: counts from 1 over all closes of the day.
-    :param position: of ``event``, which made it.
+    :param number: counts the events that made versions from 1, over all closes of the day. Several breaks
+        that were decided at once make one version, with the number of the last of them.
+    :param position: of ``event``, which made it: for several breaks, that of the last.
     :param close: the close that it shows, as it was recorded at ``closed_at``.
+    :param break_ids: what a decision is about; empty for others.
     """
 
     number: int
@@ -40,6 +42,12 @@ class Version:
     event: VersionEvent
     close: DayClosed
     closed_at: int
+    break_ids: tuple[str, ...] = ()
+
+    @property
+    def breaks(self) -> int:
+        """How many breaks were decided."""
+        return len(self.break_ids)
 
     @property
     def business_day(self) -> BusinessDay:
@@ -57,55 +65,69 @@ class Version:
         return f"reconciliation/{self.close.account}/{self.close.day}/{self.close.position}"
 
 
-def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
-    """Return the versions of a day's report, oldest first.
+def versions_of(
+    database: Database, account: str, day: date, *, up_to_position: int | None = None
+) -> list[Version]:
+    """Read the versions of a day's report, oldest first.
 
-    :param recorded: the account's stream.
+    What is read grows with how often people decided, not with how many breaks.
     """
+    store = DayStore(database)
+    up_to = store.head(account) if up_to_position is None else up_to_position
+    recorded = store.day_events(account, NOT_READ, NOT_READ, day, up_to_position=up_to)
+    closed = next((item.position for item in recorded if isinstance(_event_of(day, item), DayClosed)), None)
+    decisions = [] if closed is None else store.decisions(account, closed, up_to)
     versions: list[Version] = []
     close: tuple[DayClosed, int] | None = None
     break_ids: set[str] = set()
-    of_day = f'"day":"{day.isoformat()}"'
-    for item in recorded:
-        if item.type_name == BreaksRecorded.__name__:
+    in_order: list[RecordedEvent | DecidedTogether] = [*recorded, *decisions]
+    for item in sorted(in_order, key=lambda one: one.version):
+        about: tuple[str, ...] = ()
+        if isinstance(item, DecidedTogether):
+            about = tuple(break_id for break_id in item.break_ids if break_id in break_ids)
+            event: VersionEvent | None = _decision(account, about, item) if about else None
+            actor, at = item.actor, item.at
+        elif item.type_name == BreaksRecorded.__name__:
             # There may be very many: their ids are read without the breaks.
-            if of_day in item.data[:_LONGEST_BEGINNING].partition('"breaks"')[0]:
-                break_ids.update(_BREAK_ID.findall(item.data))
+            break_ids.update(_BREAK_ID.findall(item.data))
             continue
-        if item.type_name not in _TYPES or not _may_be_of(item, break_ids):
-            continue
-        event = item.event
-        if not isinstance(event, VersionEvent) or (what := _what(event, day, break_ids)) is None:
-            continue
+        else:
+            event, actor, at = _event_of(day, item), item.provenance.actor, item.occurred_at
         if isinstance(event, DayClosed):
             close, break_ids = (event, item.position), set()
-        if close is not None:
-            number, actor = len(versions) + 1, item.provenance.actor
-            versions.append(Version(number, item.position, item.occurred_at, actor, what, event, *close))
+        if event is not None and close is not None:
+            number = (versions[-1].number if versions else 0) + max(1, len(about))
+            what = _what(event, len(about))
+            versions.append(Version(number, item.position, at, actor, what, event, *close, about))
     return versions
 
 
-def _may_be_of(item: RecordedEvent, break_ids: set[str]) -> bool:
-    """False for a decision about the break of another day, which is not parsed: there may be very many."""
-    if item.type_name != BreakDecided.__name__:
-        return True
-    found = _BREAK_ID.search(item.data)
-    return found is not None and found[1] in break_ids
+def _event_of(day: date, item: RecordedEvent) -> DayClosed | DayPrepared | DayCertified | None:
+    """The event that makes a version of the day's report; None if it does not."""
+    if item.type_name not in _TYPES:
+        return None
+    event = item.event
+    if isinstance(event, DayClosed | DayPrepared | DayCertified) and event.day == day:
+        return event
+    return None
 
 
-def _what(event: VersionEvent, day: date, break_ids: set[str]) -> str | None:
+def _decision(account: str, break_ids: tuple[str, ...], decided: DecidedTogether) -> BreakDecided:
+    return BreakDecided(account=account, break_id=break_ids[-1], state=decided.state, reason=decided.reason)
+
+
+def _what(event: VersionEvent, breaks: int) -> str:
     match event:
-        case DayClosed() if event.day == day:
+        case DayClosed():
             return f"closed at log position {event.position}, result {event.result_digest[:16]}"
-        case BreakDecided() if event.break_id in break_ids:
-            return f"break {event.break_id} {event.state.value.replace('_', ' ')}: {event.reason}"
-        case DayPrepared() if event.day == day:
+        case BreakDecided():
+            about = f"break {event.break_id}" if breaks == 1 else f"{breaks:,} breaks"
+            return f"{about} {event.state.value.replace('_', ' ')}: {event.reason}"
+        case DayPrepared():
             return f"prepared, result {event.result_digest[:16]}: {event.note}"
-        case DayCertified() if event.day == day:
+        case DayCertified():
             sealed = f", checkpoint {event.checkpoint[:16]}" if event.checkpoint else ""
             return f"certified, result {event.result_digest[:16]}{sealed}: {event.note}"
-        case _:
-            return None
 
 
 def version_numbered(versions: list[Version], day: date, number: int | None) -> Version:
@@ -117,9 +139,12 @@ def version_numbered(versions: list[Version], day: date, number: int | None) -> 
         raise BooksRefusedError(f"{day}: found no close; expected a day that is closed")
     if number is None:
         return versions[-1]
-    if not 1 <= number <= len(versions):
-        raise BooksRefusedError(f"{day}: found no version {number}; expected 1 to {len(versions)}")
-    return versions[number - 1]
+    found = next((version for version in versions if version.number == number), None)
+    if found is None:
+        raise BooksRefusedError(
+            f"{day}: found no version {number}; expected the number of one, up to {versions[-1].number}"
+        )
+    return found
 
 
 Result = TypeVar("Result", DayClose, DayFigures)
@@ -128,9 +153,10 @@ Result = TypeVar("Result", DayClose, DayFigures)
 def as_decided(close: Result, versions: Iterable[Version], version: Version) -> Result:
     """Return the result of a close with people's decisions about its breaks up to one of its versions."""
     said = {
-        item.event.break_id: (item, item.event)
+        break_id: (item, item.event)
         for item in versions
         if version.closed_at < item.position <= version.position and isinstance(item.event, BreakDecided)
+        for break_id in item.break_ids
     }
     breaks = []
     for one in close.breaks:

@@ -201,7 +201,7 @@ def _write_summary(
     sheet.fact(_("Until, exclusive (WIB)"), local_time(close.business_day.closes_at), Kind.MOMENT)
     sheet.fact(_("Log position"), close.position, Kind.COUNT)
     if versions:
-        sheet.fact(_("Version of this report"), len(versions), Kind.COUNT)
+        sheet.fact(_("Version of this report"), versions[-1].number, Kind.COUNT)
     _write_key_figures(sheet, close, orders, others)
     _write_states(sheet, groups, orders)
     _write_matches(sheet, close)
@@ -256,7 +256,7 @@ def _write_versions(sheet: Sheet, versions: Sequence[Version]) -> None:
     sheet.header(columns)
     in_english = sheet.formats.wording.language is Language.ENGLISH
     for item in versions:
-        what = item.what if in_english else what_of(item.event, sheet.formats.wording)
+        what = item.what if in_english else what_of(item, sheet.formats.wording)
         sheet.line([what, local_time(item.at), item.number, item.position, item.actor], kinds)
     sheet.note(
         _("Each close, decision and signature makes a version, and leaves those before it as they are.")

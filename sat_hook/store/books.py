@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -14,6 +13,8 @@ from sat_hook.domain.books_events import (
     BreakFileAttached,
     BreaksRecorded,
 )
+from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.business_day import midnight
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind, registered_events
 from sat_hook.domain.identity import account_id_of
 from sat_hook.store.log import recorded_from_row
@@ -31,13 +32,23 @@ DAY_TYPES = sorted(
 """The events that say how days stand, but for those about breaks: there may be very many."""
 
 
-class OpenBreak(NamedTuple):
-    """A break that was open when a day was closed at a log position."""
+NOT_READ = midnight(date(2000, 1, 1))
+"""As both ends of a time: no observation of the deposit is read."""
 
-    day: date
+
+class DecidedTogether(NamedTuple):
+    """Breaks that a person decided at once: events of the account's stream that follow one another.
+
+    :param version: of the last of these events; ``position`` is its place in the log.
+    """
+
+    version: int
     position: int
-    break_id: str
-    first_seen: date
+    at: datetime
+    actor: str
+    state: BreakState
+    reason: str
+    break_ids: tuple[str, ...]
 
 
 class DayStore(Statements, room="books"):
@@ -54,20 +65,17 @@ class DayStore(Statements, room="books"):
         before: datetime,
         day: date | None = None,
         *,
-        with_decisions: bool = False,
         up_to_position: int = LAST_POSITION,
     ) -> list[RecordedEvent]:
-        """The events of an account's books by version.
+        """The events of an account's books by version, without people's decisions about breaks.
 
         :param since: observations of the deposit are those recorded from this moment until ``before``.
         :param day: breaks are those of the closes of this day; None reads none.
-        :param with_decisions: with people's decisions about breaks.
         """
-        decisions = [BreakDecided.__name__] if with_decisions else []
         rows = self._run(
             self._sql.day_events,
             stream=_stream_of(account),
-            types=DAY_TYPES + decisions,
+            types=DAY_TYPES,
             observed_since=since,
             observed_before=before,
             day=None if day is None else day.isoformat(),
@@ -75,31 +83,18 @@ class DayStore(Statements, room="books"):
         )
         return [recorded_from_row(row) for row in rows]
 
-    def first_decisions(self, account: str, since_position: int, up_to_position: int) -> dict[str, int]:
-        """Where each break was decided first, of those first decided between two positions."""
+    def decisions(self, account: str, after_position: int, up_to_position: int) -> list[DecidedTogether]:
+        """People's decisions about breaks between two positions of the log, oldest first."""
         rows = self._run(
-            self._sql.first_decisions,
+            self._sql.decisions_together,
             stream=_stream_of(account),
-            since_position=since_position,
+            after_position=after_position,
             up_to_position=up_to_position,
         )
-        return dict(rows)
-
-    def open_when_closed(
-        self, account: str, since_position: int, days: Iterable[date], break_ids: Collection[str]
-    ) -> list[OpenBreak]:
-        """Which of some breaks were open when some days were closed.
-
-        :param since_position: earlier closes are not read.
-        """
-        rows = self._run(
-            self._sql.open_when_closed,
-            stream=_stream_of(account),
-            since_position=since_position,
-            days=[day.isoformat() for day in days],
-            break_ids=list(break_ids),
-        )
-        return [OpenBreak(*row) for row in rows]
+        return [
+            DecidedTogether(version, position, at, actor, BreakState(state), reason, tuple(break_ids))
+            for version, position, at, actor, state, reason, break_ids in rows
+        ]
 
     def in_flight_by_day(self, account: str, cut_off_minutes: int) -> dict[date, int]:
         """How many orders that were sent have no end, by the business day on which each was sent first."""

@@ -7,7 +7,7 @@ reader first applies what the log has since the last one. The tables can be empt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -182,6 +182,16 @@ class BreakTable(Statements, room="breaks"):
         """What the closes of the days since a day carried forward, by age."""
         return [AgedAtClose(*row) for row in self._run(self._sql.ages_by_close, account=account, since=since)]
 
+    def decided_since(self, account: str, closes: Mapping[date, int]) -> dict[date, int]:
+        """How many breaks of the newest closes of some days were decided for the first time since, by day.
+
+        :param closes: the position of each day's newest close.
+        """
+        rows = self._run(
+            self._sql.decided_since_close, account=account, days=list(closes), positions=list(closes.values())
+        )
+        return dict(rows)
+
     def assignees(self) -> list[str]:
         """The users who look into breaks."""
         return [name for (name,) in self._run(self._sql.assignees)]
@@ -234,11 +244,12 @@ class BreakTable(Statements, room="breaks"):
                 self._sql.count_note(connection, break_id=attached.break_id, comments=0, files=1)
 
     def _decide(self, connection: Connection, events: Iterable[RecordedEvent]) -> None:
-        last = {
-            item.event.break_id: (item.event, item)
-            for item in events
-            if isinstance(item.event, happened.BreakDecided)
-        }
+        last: dict[str, tuple[happened.BreakDecided, RecordedEvent]] = {}
+        first: dict[str, int] = {}
+        for item in events:
+            if isinstance(item.event, happened.BreakDecided):
+                last[item.event.break_id] = item.event, item
+                first.setdefault(item.event.break_id, item.position)
         self._sql.apply_decisions(
             connection,
             break_ids=list(last),
@@ -247,6 +258,7 @@ class BreakTable(Statements, room="breaks"):
             actors=[item.provenance.actor for _, item in last.values()],
             moments=[item.occurred_at for _, item in last.values()],
             versions=[item.version for _, item in last.values()],
+            first_positions=[first[break_id] for break_id in last],
         )
 
     def _assign(self, connection: Connection, events: Iterable[RecordedEvent]) -> None:

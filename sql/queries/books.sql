@@ -3,13 +3,20 @@
 -- committed, so nothing below it appears later.
 SELECT position FROM sat.events WHERE stream = :stream ORDER BY version DESC LIMIT 1;
 
--- name: first_decisions(stream, since_position, up_to_position)
--- Where each break was first decided, if between two positions.
-SELECT data::jsonb ->> 'break_id' AS break_id, min(position)
-FROM sat.events
-WHERE stream = :stream AND type = 'BreakDecided' AND position <= :up_to_position
-GROUP BY break_id
-HAVING min(position) > :since_position;
+-- name: decisions_together(stream, after_position, up_to_position)
+-- People's decisions about breaks between two positions: one row for the breaks that were decided at once.
+SELECT max(version), max(position), occurred_at, actor, state, reason, array_agg(break_id ORDER BY version)
+FROM (
+    SELECT
+        e.version, e.position, e.occurred_at, e.actor, d.state, d.reason, d.break_id,
+        e.version - row_number() OVER (PARTITION BY e.occurred_at, e.actor, d.state, d.reason ORDER BY e.version) AS run
+    FROM sat.events AS e
+    CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS d (break_id text, state text, reason text)
+    WHERE e.stream = :stream AND e.type = 'BreakDecided'
+      AND e.position > :after_position AND e.position <= :up_to_position
+) AS decided
+GROUP BY occurred_at, actor, state, reason, run
+ORDER BY 1;
 
 -- name: day_events(stream, types, observed_since, observed_before, day, up_to_position)
 -- The events that say how an account's days stand, with the observations of the deposit of a time, and with the breaks
@@ -22,21 +29,6 @@ WHERE stream = :stream AND position <= :up_to_position
   ))
   AND (type <> 'DepositObserved' OR (occurred_at >= :observed_since AND occurred_at < :observed_before))
 ORDER BY version;
-
--- name: open_when_closed(stream, since_position, days, break_ids)
--- Which of these breaks were open when these days were closed: the day, the log position of the close, the break, and
--- the day on which it was first seen.
-SELECT
-    (e.facts ->> 'day')::date, (e.facts ->> 'position')::bigint, b.one ->> 'break_id',
-    (b.one ->> 'first_seen')::date
-FROM (
-    SELECT data::jsonb AS facts
-    FROM sat.events
-    WHERE stream = :stream AND type = 'BreaksRecorded' AND position >= :since_position
-    OFFSET 0
-) AS e
-CROSS JOIN LATERAL jsonb_array_elements(e.facts -> 'breaks') AS b (one)
-WHERE e.facts ->> 'day' = ANY (:days) AND b.one ->> 'state' = 'open' AND b.one ->> 'break_id' = ANY (:break_ids);
 
 -- name: in_flight_by_day(account, cut_off_minutes)
 -- How many orders that were sent have no end, by the business day on which they were sent first.

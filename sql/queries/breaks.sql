@@ -76,14 +76,15 @@ FROM unnest(:ages::integer[], :breaks::integer[], :sizes::bigint[]) AS n (age_da
 ON CONFLICT (account, closed_day, age_days) DO UPDATE
 SET breaks = a.breaks + EXCLUDED.breaks, size_rupiah = a.size_rupiah + EXCLUDED.size_rupiah;
 
--- name: apply_decisions(break_ids, states, reasons, actors, moments, versions)!
--- Decisions of people about breaks, at most one for each break.
+-- name: apply_decisions(break_ids, states, reasons, actors, moments, versions, first_positions)!
+-- Decisions of people about breaks: the last and the position of the first for each break.
 UPDATE sat.breaks AS b
-SET state = d.state, reason = d.reason, decided_by = d.actor, decided_at = d.at, version = d.version
+SET state = d.state, reason = d.reason, decided_by = d.actor, decided_at = d.at, version = d.version,
+    first_decided = coalesce(b.first_decided, d.first_position)
 FROM unnest(
     :break_ids::text[], :states::text[], :reasons::text[], :actors::text[], :moments::timestamptz[],
-    :versions::integer[]
-) AS d (break_id, state, reason, actor, at, version)
+    :versions::integer[], :first_positions::bigint[]
+) AS d (break_id, state, reason, actor, at, version, first_position)
 WHERE b.break_id = d.break_id;
 
 -- name: apply_assignments(break_ids, assignees, versions)!
@@ -171,6 +172,15 @@ WHERE closed_day >= :since AND (:account::text IS NULL OR account = :account)
 GROUP BY closed_day, age_days
 ORDER BY closed_day, age_days;
 
+-- name: decided_since_close(account, days, positions)
+-- How many breaks of the closes of some days were decided for the first time after these closes, by day.
+SELECT c.day, count(*)
+FROM sat.breaks AS b
+CROSS JOIN LATERAL unnest(b.closed_days) AS own (day)
+JOIN unnest(:days::date[], :positions::bigint[]) AS c (day, position) ON c.day = own.day AND b.first_decided > c.position
+WHERE b.account = :account AND b.first_decided > (SELECT min(p) FROM unnest(:positions::bigint[]) AS p)
+GROUP BY c.day;
+
 -- name: assignees()
 -- Who looks into breaks that are not ended.
 SELECT DISTINCT assignee
@@ -187,7 +197,7 @@ SELECT stream, version FROM sat.break_cursors ORDER BY stream;
 -- The rows of breaks, for a comparison with the log.
 SELECT
     break_id, account, closed_day, closed_days, day, first_seen, category, state, amount_rupiah, booked, reason, decided_by,
-    decided_at, version, is_listed, assignee, comments, files
+    decided_at, version, is_listed, first_decided, assignee, comments, files
 FROM sat.breaks
 ORDER BY break_id;
 

@@ -287,8 +287,7 @@ class OfficeRuns(FakeRuns):
         by = Provenance(f"user:{user}", f"task {run.dag_id}/{run.run_id}")
         business_day = BusinessDay(day, run.conf.get("cut_off_minutes", 0))
         closed = close_day(keeper, spool, ACCOUNT, business_day, by)
-        recorded = keeper.recorded(ACCOUNT)
-        keep_report(spool, versions_of(recorded, day), closed.close)
+        keep_report(spool, versions_of(keeper.store.database, ACCOUNT, day), closed.close)
         tasks["books.close"] = "success"
 
     def _wait_for_approval(self, batch: BatchRun, run_id: str) -> None:

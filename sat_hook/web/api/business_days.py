@@ -56,8 +56,13 @@ class SeenDay(BaseModel):
     seen_position: int = Field(ge=0, lt=2**63)
 
 
-class DayVersion(Document, of=Version, without=("event", "close", "closed_at")):
-    """A version of a day's report, and what made it. None ever changes."""
+class DayVersion(Document, of=Version, without=("event", "close", "closed_at", "break_ids")):
+    """A version of a day's report, and what made it. None ever changes.
+
+    Several breaks that were decided at once make one version with the number of the last of them.
+    """
+
+    breaks: int
 
 
 class DayMatch(Document, of=MatchTotals, without=("note",)):

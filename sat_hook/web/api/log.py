@@ -26,8 +26,8 @@ MAXIMUM_TYPES = 100
 class Event(Document):
     """An event of the log, customers' data masked. ``user`` is null for what a service did.
 
-    ``is_whole`` is false when a list has only the beginning of the members, because the text is very long: get the
-    event by its position for all of them.
+    ``is_whole`` is false when a list has only the beginning of the members, because the text is very long:
+    get the event by its position for all of them.
     """
 
     position: int = at("entry", "position")

@@ -154,7 +154,7 @@ def day(
     closing = days.closing(account, day, site.person, runs)
     shown: dict[str, Any] = {"report": report, "sections": (), "later": None}
     if report:
-        told = report.versions[: report.version.number]
+        told = [one for one in report.versions if one.number <= report.version.number]
         shown["sections"] = sections_of(report.figures, told, site.wording)
         if report.adjusted:
             headline = site.wording.text(_("Posted in"))

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
-import psycopg2.extensions
 import pytest
-from psycopg2.extensions import connection as Connection
 
 from benchmarks.console_data import ACCOUNT, NOW, Sizes, batch_of_number, fill
 from sat_hook.application.audit_log import AuditLog, LogQuery
@@ -20,11 +18,11 @@ from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.store import order_lists
 from sat_hook.store.approvals import ApprovalStore
-from sat_hook.store.database import Database
 from sat_hook.store.log_pages import LogPages, LogSlice
 from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.explained_database import ExplainedDatabase
 from tests.integration.listings.conftest import READER
 from tests.web_host import FakeAccounts, FakeHost, FakeRuns
 
@@ -34,36 +32,11 @@ AUDITOR = Person("audi", frozenset({Right.AUDIT}))
 LARGEST = batch_of_number(0)
 
 
-class ExplainedDatabase(Database):
-    """Keeps the plan of each statement, and how many rows it gave."""
-
-    plans: list[str]
-    rows: list[int]
-
-    def _connect(self, dsn: str) -> Connection:
-        connection = super()._connect(dsn)
-        plans, rows = self.plans, self.rows
-
-        class ExplainingCursor(psycopg2.extensions.cursor):
-            def execute(self, query: Any, arguments: Any = None) -> None:
-                text = self.mogrify(query, arguments).decode()
-                if "sat." in text:
-                    super().execute(f"EXPLAIN {text}")
-                    plans.append("\n".join([text, *(row[0] for row in self.fetchall())]))
-                super().execute(query, arguments)
-                if "sat." in text:
-                    rows.append(self.rowcount)
-
-        connection.cursor_factory = ExplainingCursor
-        return connection
-
-
 @pytest.fixture(scope="module")
 def explained(module_database: ApplicationDatabase) -> Iterator[tuple[Listings, ExplainedDatabase]]:
     """The lists over a database that says how it reads."""
     fill(module_database.owner_dsn, SIZES)
     database = ExplainedDatabase(module_database.writer_dsn)
-    database.plans, database.rows = [], []
     host = FakeHost(store=PostgresEventStore(database))
     host.accounts = FakeAccounts({"sat_default": ACCOUNT})
     yield Listings(host, StoppedBatches(host, FakeRuns())), database

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,13 +14,17 @@ from sat_hook.application.day_books import Signature
 from sat_hook.application.day_reports import DayReport, DayReports, FileKind, OrderChoice
 from sat_hook.application.errors import CursorError, RightMissingError
 from sat_hook.application.rights import Person, Right
-from sat_hook.domain.books_commands import Seen
+from sat_hook.domain.books_commands import DecideBreaks, Seen
 from sat_hook.domain.breaks import BreakState
 from sat_hook.presentation.language import Language
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.kept_reports import report_of
+from sat_hook.store.breaks import BreakTable
+from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
+from stack.databases import ApplicationDatabase
+from tests.explained_database import ExplainedDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
 from tests.pdf_text import pdf_text
@@ -109,6 +114,37 @@ def test_a_figure_opens_its_orders(reports: DayReports, monkeypatch: pytest.Monk
         reports.orders("sat_default", DAY.day, OrderChoice(state="failed"), FINA, first)
 
 
+def test_a_decision_about_many_breaks_is_one_row_to_read(
+    day: Planted, module_database: ApplicationDatabase
+) -> None:
+    """However many breaks people decided at once: one version, which has the number of the last."""
+    others = [day.settlement_row(name, PRICE + 500) for name in ("good-1", "good-2", "good-3")]
+    day.settle(*others, replaces=True, name="again.csv")
+    day.clock.advance(60)
+    breaks = tuple(item.break_id for item in day.close().close.breaks)
+    assert len(breaks) >= 3
+    database = ExplainedDatabase(module_database.writer_dsn)
+    host = FakeHost(store=PostgresEventStore(database), folder=day.folder)
+    host.accounts = FakeAccounts({"sat_default": day.account})
+    reports, rows = DayReports(host), []
+    with closing(database):
+        before = shown(reports)
+        for decided, state in ((breaks[:1], BreakState.EXPLAINED), (breaks[1:], BreakState.RESOLVED)):
+            day.keeper.post(day.account, DecideBreaks(decided, state, "a late file"), BY_FINANCE)
+            BreakTable(database).catch_up()
+            database.rows.clear()
+            report = shown(reports)
+            rows.append(sum(database.rows))
+    assert rows[1] == rows[0] + 1
+    assert [one.number - before.version.number for one in report.versions[-2:]] == [1, len(breaks)]
+    assert report.versions[-1].what == f"{len(breaks) - 1} breaks resolved: a late file"
+    assert report.row.open_breaks == 0
+    assert {one.break_id: one.state for one in report.figures.breaks} == {
+        **dict.fromkeys(breaks, BreakState.RESOLVED),
+        breaks[0]: BreakState.EXPLAINED,
+    }
+
+
 def test_a_signature_is_bound_to_what_was_seen(day: Planted, reports: DayReports) -> None:
     """A decision or a close after the page was opened refuses it; two people sign, each what they saw."""
     report = shown(reports)
@@ -184,8 +220,8 @@ def test_a_later_close_that_carries_the_break_makes_no_version(day: Planted, rep
     day.top_up(700, CLOSES + timedelta(hours=2))
     day.observe(NEXT.closes_at + SECOND)
     carried, *_, new = sorted(day.close(NEXT).close.breaks, key=lambda item: item.day)
-    day.clock.advance(60)
     for item in (new, carried):
+        day.clock.advance(60)
         book_commands.settle_break(
             day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "asked for it", BY_FINANCE
         )

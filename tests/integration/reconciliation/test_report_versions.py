@@ -156,7 +156,7 @@ def test_a_day_closed_again_goes_on_counting(desk: Desk) -> None:
 
 def test_what_is_not_there_is_said(desk: Desk) -> None:
     """A version, a day, or a day that is too large for the API server."""
-    with pytest.raises(BooksRefusedError, match="found no version 7; expected 1 to 1"):
+    with pytest.raises(BooksRefusedError, match="found no version 7; expected the number of one, up to 1"):
         desk.report(7)
     with pytest.raises(BooksRefusedError, match=r"found 6 orders and no file of version 1 yet"):
         desk.report(most_orders=5)

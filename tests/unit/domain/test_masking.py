@@ -71,7 +71,9 @@ def test_numbers_in_words_and_at_any_depth_are_hidden(data: str, gone: str) -> N
 
 def test_of_a_long_text_the_beginning_is_read_and_masked() -> None:
     """Whole members as they are masked anyway, wherever the text is cut; a short text is read wholly."""
-    data = json.dumps({"day": "2026-11-22", "breaks": [{"what": f"call 0812-1131-{n:04}"} for n in range(99)]})
+    data = json.dumps(
+        {"day": "2026-11-22", "breaks": [{"what": f"call 0812-1131-{n:04}"} for n in range(99)]}
+    )
     whole = masked_members(data)
     for most in range(1, len(data), 7):
         found = masked_members(data, most)

@@ -194,21 +194,18 @@ def test_breaks_that_were_decided_at_once_are_one_line(close: DayClose) -> None:
         adjusted_days={},
     )
 
-    def version(number: int, event: VersionEvent, minute: int) -> Version:
-        at = close.business_day.closes_at + timedelta(minutes=minute)
-        return Version(number, 10 + number, at, "user:tika", "", event, closed, 11)
+    def version(number: int, event: VersionEvent, break_ids: tuple[str, ...] = ()) -> Version:
+        at = close.business_day.closes_at
+        return Version(number, 10 + number, at, "user:tika", "", event, closed, 11, break_ids)
 
-    def decided(number: int) -> BreakDecided:
-        key = f"K{number:015d}"
-        return BreakDecided(
-            account=close.account, break_id=key, state=BreakState.EXPLAINED, reason="late file"
+    def decided(*numbers: int) -> Version:
+        keys = tuple(f"K{number:015d}" for number in numbers)
+        event = BreakDecided(
+            account=close.account, break_id=keys[-1], state=BreakState.EXPLAINED, reason="late file"
         )
+        return version(numbers[-1], event, keys)
 
-    versions = [
-        version(1, closed, 0),
-        *(version(n, decided(n), 5) for n in (2, 3, 4)),
-        version(5, decided(5), 7),
-    ]
+    versions = [version(1, closed), decided(2, 3, 4), decided(5)]
     made = {one.name: one for one in sections_of(figures(close), versions, Wording(Language.ENGLISH))}
     numbers_and_words = [(row[0].text, row[3].text) for row in made["versions"].tables[0].rows]
     assert numbers_and_words[1:] == [
