@@ -56,6 +56,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sat.settlement_uploads TO sat_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.notification_choices TO sat_writer;
 GRANT SELECT, INSERT ON sat.alert_deliveries TO sat_writer;
 
+-- What webhooks are to be told, and were told.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.webhook_messages TO sat_writer;
+
 -- Since when the keys of accounts are in use.
 GRANT SELECT, INSERT ON sat.account_keys TO sat_writer;
 

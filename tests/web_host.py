@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException, Request
+from pydantic import SecretStr
 
 from sat_hook.application.installation import AccountDirectory, Channel, SATConnection
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, RunState, RunTask
 from sat_hook.application.settings import DeploymentSettings, read_settings
+from sat_hook.clients.webhooks import secrets_in
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
@@ -157,6 +160,7 @@ class FakeHost:
         self.accounts: AccountDirectory = FakeAccounts()
         self.address = base_url
         self.airflow = FakeRuns()
+        self.webhook_password = f"whsec_{base64.b64encode(bytes(range(24))).decode()}"
         self._store = store
         self._folder = folder
 
@@ -208,6 +212,12 @@ class FakeHost:
     def channels(self) -> tuple[Channel, ...]:
         """Mail, and a room for all."""
         return (Channel("mail", r"[^@\s]+@example\.com"), Channel("slack"))
+
+    def webhook_secrets(self, connection: str) -> tuple[SecretStr, ...]:
+        """Those of one connection."""
+        if connection != "erp_webhook":
+            raise UnknownNameError(f"connection: found {connection!r}")
+        return secrets_in(self.webhook_password, f"connection {connection}")
 
     def results(self) -> LocalSpool:
         """Another folder."""

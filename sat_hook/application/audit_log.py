@@ -38,6 +38,7 @@ _KINDS_OF_IDS = {
     "U": StreamKind.USER,
     "L": StreamKind.LOG,
     "R": StreamKind.RIGHTS,
+    "W": StreamKind.WEBHOOK,
 }
 
 

@@ -57,6 +57,10 @@ class EventNotFoundError(LookupError):
     """The log has no event at this position."""
 
 
+class WebhookNotFoundError(LookupError):
+    """There is no webhook of this name; the text names those that there are."""
+
+
 class RunNotFoundError(LookupError):
     """Airflow has no such run."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from pydantic import SecretStr
+
 from sat_hook.application.errors import AccountUnclearError
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.clients.settings import AccountSettings
@@ -96,6 +98,13 @@ class Installation(Protocol):
 
     def channels(self) -> Sequence[Channel]:
         """The channels by which users can be told of alerts, by name."""
+
+    def webhook_secrets(self, connection: str) -> tuple[SecretStr, ...]:
+        """The signing secrets that a connection holds, the newest first.
+
+        :raises WebhookRefusedError: it holds none. A connection that does not exist is the installation's
+            error.
+        """
 
     def results(self) -> NamedSpool:
         """The spool of result files, reports and evidence packs."""

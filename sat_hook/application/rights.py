@@ -45,6 +45,7 @@ class Right(StrEnum):
     AUDIT = "audit"
     PROPOSE_RULES = "account_rules.propose"
     CONFIRM_RULES = "account_rules.confirm"
+    WEBHOOKS = "webhooks"
 
 
 BOOK_READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
@@ -75,6 +76,7 @@ DEFAULTS: Mapping[Right, Holders] = {
     Right.FINANCE: _roles("op", "admin"),
     Right.SIGN_OFF: _roles("op", "admin"),
     Right.AUDIT: _roles("op", "admin"),
+    Right.WEBHOOKS: _roles("admin"),
 }
 """The holders of rights that no file gives: role ``user`` makes, ``op`` checks. Account rules need a file."""
 

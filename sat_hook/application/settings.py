@@ -20,6 +20,7 @@ from sat_hook.pipeline.limits import (
     QuotingLimits,
     RecheckLimits,
     RecoveryLimits,
+    WebhookLimits,
 )
 
 PREFIX = "SAT_"
@@ -35,6 +36,7 @@ class DeploymentSettings(BaseSettings):
 
     :param accounts: the connections that scheduled DAGs work for, separated by commas.
     :param rights_file: see :mod:`sat_hook.application.rights`.
+    :param webhook_networks: see :mod:`sat_hook.clients.webhooks`.
     :param receiver_config: the receiver's file, see :mod:`sat_hook.receiver.settings`.
     """
 
@@ -54,6 +56,7 @@ class DeploymentSettings(BaseSettings):
     rights_file: str = ""
     rights_from_auth_manager: bool = False
     receiver_config: str = ""
+    webhook_networks: str = ""
     receiver_dsn: SecretStr = SecretStr("")
 
     maximum: FileLimits = FileLimits()
@@ -65,6 +68,7 @@ class DeploymentSettings(BaseSettings):
     polling: PollingLimits = PollingLimits()
     final_watch: RecheckLimits = RecheckLimits()
     alerting: AlertingLimits = AlertingLimits()
+    webhooks: WebhookLimits = WebhookLimits()
 
     @field_validator("*", mode="before")
     @classmethod

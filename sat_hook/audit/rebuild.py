@@ -29,6 +29,7 @@ from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, OrderSums, PlacedMovement, fold_with_movements
 from sat_hook.domain.rights_seen import RIGHTS_DECIDER
 from sat_hook.domain.verifications import VERIFICATION_DECIDER
+from sat_hook.domain.webhooks import WEBHOOK_DECIDER
 from sat_hook.store.breaks import FollowedTables
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
@@ -164,6 +165,8 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
                 after = VERIFICATION_DECIDER.fold(stream.key, events)
             case StreamKind.RIGHTS:
                 after = RIGHTS_DECIDER.fold(stream.key, events)
+            case StreamKind.WEBHOOK:
+                after = WEBHOOK_DECIDER.fold(stream.key, events)
     except (UnknownEventError, ValidationError, ValueError) as error:
         # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)

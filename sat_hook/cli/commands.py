@@ -23,6 +23,7 @@ from sat_hook.cli import (
     reconcile,
     replay,
     settlement_preview,
+    webhook,
 )
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.add_typer(prices.app, name="prices")
 reconcile.app.command("preview")(settlement_preview.preview)
 app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(reconcile.topup_app, name="topup")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
 app.command("replay")(replay.replay)

@@ -23,6 +23,7 @@ from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.domain.rights_seen import RIGHTS_DECIDER, RightsStanding, SeeRights
 from sat_hook.domain.verifications import VERIFICATION_DECIDER, LogStanding
+from sat_hook.domain.webhooks import WEBHOOK_DECIDER, WebhookStanding
 from sat_hook.store.event_store import Document, EventStore
 
 
@@ -120,4 +121,7 @@ VERIFICATIONS: Aggregate[LogStanding, Record] = Aggregate(
 )
 RIGHTS: Aggregate[RightsStanding, SeeRights] = Aggregate(
     RIGHTS_DECIDER, partial(_load_folded, RIGHTS_DECIDER), _itself
+)
+WEBHOOKS: Aggregate[WebhookStanding, Record] = Aggregate(
+    WEBHOOK_DECIDER, partial(_load_folded, WEBHOOK_DECIDER), _itself
 )

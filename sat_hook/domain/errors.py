@@ -25,3 +25,7 @@ class UnknownEventError(LookupError):
 
 class NotificationRefusedError(ValueError):
     """A choice cannot be kept. The text says what was found and expected."""
+
+
+class WebhookRefusedError(ValueError):
+    """A webhook, its address or its secrets cannot be used. The text says what was found, never a secret."""

@@ -81,6 +81,7 @@ class StreamKind(StrEnum):
     USER = "user"
     LOG = "log"
     RIGHTS = "rights"
+    WEBHOOK = "webhook"
 
 
 class StreamId(NamedTuple):

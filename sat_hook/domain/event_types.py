@@ -16,6 +16,7 @@ from sat_hook.domain import (
     order_events,
     rights_seen,
     verifications,
+    webhooks,
 )
 from sat_hook.domain.event_record import StreamKind, registered_events
 
@@ -27,6 +28,7 @@ _MODULES: Mapping[StreamKind, tuple[ModuleType, ...]] = {
     StreamKind.USER: (console_users,),
     StreamKind.LOG: (verifications,),
     StreamKind.RIGHTS: (rights_seen,),
+    StreamKind.WEBHOOK: (webhooks,),
 }
 
 

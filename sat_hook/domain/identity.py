@@ -65,6 +65,16 @@ def rights_id() -> str:
     return _derive("R", BATCH_ID_LENGTH, "sat-rights")
 
 
+def webhooks_id() -> str:
+    """The id of the stream about webhooks: ``W`` and 25 base32 characters."""
+    return _derive("W", BATCH_ID_LENGTH, "sat-webhooks")
+
+
+def webhook_message_id(webhook: str, subject: str) -> str:
+    """The id of a webhook's message: ``M`` and 25 base32 characters. The same subject has the same id."""
+    return _derive("M", BATCH_ID_LENGTH, "sat-webhook-message", webhook, subject)
+
+
 def draft_id_of(user: str, digest: str, moment: str) -> str:
     """The id of a draft: ``D`` and 25 base32 characters. Each upload has its own id."""
     return _derive("D", BATCH_ID_LENGTH, "sat-draft", user, digest, moment)

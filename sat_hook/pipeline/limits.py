@@ -221,3 +221,37 @@ class AlertingLimits:
     def pause_seconds(self, tries: int) -> float:
         """The pause after the ``tries``-th failure."""
         return _grown(self.first_pause_seconds, 2.0, self.longest_pause_seconds, tries - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookLimits:
+    """How webhooks are told.
+
+    :param page: events read at a time.
+    :param pass_seconds: maximum duration of one run; the rest is due in the next.
+    :param timeout_seconds: maximum duration of one exchange.
+    :param in_flight: messages under way to one webhook at a time.
+    :param lease_seconds: how long claimed messages belong to the run that claimed them.
+    :param failures_to_stop: failed attempts in a row after which a webhook rests until the next run.
+    :param first_pause_seconds: the pause before a message is tried again; doubled each time, at most
+        ``longest_pause_seconds``.
+    :param give_up_after_seconds: this long after its first attempt a message is tried for the last time.
+    :param keep_delivered_seconds: how long delivered messages can be looked at and sent once more.
+    :param keep_dead_seconds: likewise for those that were given up.
+    """
+
+    page: Count = 500
+    pass_seconds: Number = 50.0
+    timeout_seconds: Number = 10.0
+    in_flight: Count = 16
+    lease_seconds: Number = 120.0
+    failures_to_stop: Count = 20
+    first_pause_seconds: Number = 60.0
+    longest_pause_seconds: Number = 4 * 3600.0
+    give_up_after_seconds: Number = 86_400.0
+    keep_delivered_seconds: Number = 7 * 86_400.0
+    keep_dead_seconds: Number = 30 * 86_400.0
+
+    def pause_seconds(self, tries: int) -> float:
+        """The pause after the ``tries``-th failure."""
+        return _grown(self.first_pause_seconds, 2.0, self.longest_pause_seconds, tries - 1)

@@ -13,6 +13,7 @@ from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from airflow.configuration import conf
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
+from pydantic import SecretStr
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import Request
 
@@ -26,6 +27,7 @@ from sat_hook.hooks.account_names import AirflowAccounts
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
 from sat_hook.hooks.channels import channels
 from sat_hook.hooks.errors import NotifierConfigurationError, SATConnectionError
+from sat_hook.hooks.webhooks import webhook_secrets
 from sat_hook.plugin.airflow_door import AIRFLOW_APP
 from sat_hook.plugin.airflow_runs import AirflowRuns, token_of
 from sat_hook.store.database import Database
@@ -111,6 +113,9 @@ class AirflowHost:
 
     def channels(self) -> list[Channel]:
         return [Channel(one.name, one.address_pattern) for one in channels().values()]
+
+    def webhook_secrets(self, connection: str) -> tuple[SecretStr, ...]:
+        return webhook_secrets(connection)
 
     def results(self) -> NamedSpool:
         return spool.results_spool(self._settings)

@@ -17,6 +17,7 @@ from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.rights_seen import RightsStanding
 from sat_hook.domain.verifications import LogStanding
+from sat_hook.domain.webhooks import WebhookStanding
 
 if TYPE_CHECKING:
     from sat_hook.store.as_of import StoreAsOf
@@ -37,7 +38,9 @@ class StatusEvidence:
         return f"StatusEvidence(digest={self.digest}, request_id={self.request_id}, body=***)"
 
 
-Document = Order | Batch | AccountStanding | Export | ConsoleUser | LogStanding | RightsStanding
+Document = (
+    Order | Batch | AccountStanding | Export | ConsoleUser | LogStanding | RightsStanding | WebhookStanding
+)
 """The projection that the store keeps beside a stream's events."""
 
 

@@ -29,6 +29,7 @@ from sat_hook.web.api import (
     runs,
     settlements,
     top_ups,
+    webhooks,
 )
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.api.models import describe_api
@@ -99,6 +100,7 @@ def _routes() -> list[BaseRoute]:
         closed_days.router,
         settlements.router,
         notifications.router,
+        webhooks.router,
         price_records.router,
         products.router,
         evidence.router,

@@ -39,6 +39,7 @@ from sat_hook.application.sessions import Remembered, RightsWatch, SignIns
 from sat_hook.application.status_rechecks import StatusRechecks
 from sat_hook.application.submissions import Submissions
 from sat_hook.application.verifications import Verifications
+from sat_hook.application.webhooks import Webhooks
 from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
 
@@ -157,6 +158,7 @@ SignInsDep = Annotated[SignIns, Depends(_sign_ins)]
 StatusRechecksDep = Annotated[StatusRechecks, Depends(service(StatusRechecks))]
 SubmissionsDep = Annotated[Submissions, Depends(service(Submissions))]
 VerificationsDep = Annotated[Verifications, Depends(service(Verifications))]
+WebhooksDep = Annotated[Webhooks, Depends(service(Webhooks))]
 
 AccountPath = Annotated[str, Path(max_length=200)]
 AccountQuery = Annotated[

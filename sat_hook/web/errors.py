@@ -27,10 +27,11 @@ from sat_hook.application.errors import (
     RunNotFoundError,
     RunsError,
     UploadNotFoundError,
+    WebhookNotFoundError,
 )
 from sat_hook.audit.errors import ExportNotFoundError
 from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
-from sat_hook.domain.errors import NotificationRefusedError, StepError
+from sat_hook.domain.errors import NotificationRefusedError, StepError, WebhookRefusedError
 from sat_hook.pipeline.errors import OrderNotFoundError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
 from sat_hook.reconciliation.errors import SettlementRefusedError, StatementRefusedError
@@ -75,6 +76,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     BatchNotFoundError: Problem(404, "batch_not_found"),
     OrderNotFoundError: Problem(404, "order_not_found"),
     NotificationRefusedError: Problem(422, "notification_refused"),
+    WebhookRefusedError: Problem(422, "webhook_refused"),
+    WebhookNotFoundError: Problem(404, "webhook_not_found"),
     EventNotFoundError: Problem(404, "event_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),
     RunNotFoundError: Problem(404, "run_not_found"),

@@ -39,6 +39,7 @@ STEPS: dict[str, list[str]] = {
     "post_final_watch": ["accounts", "look_again"],
     "alerts": ["collect", "announced", "notify", "users"],
     "alerts_digest": ["digest"],
+    "webhooks": ["tell"],
     "example_sell_credit": ["buy", "wait", "tell"],
     "example_pay_a_bill": ["ask", "is_as_expected", "pay", "wait"],
     "example_look_at_an_order": ["look"],

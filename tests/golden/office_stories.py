@@ -11,7 +11,7 @@ from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.aggregates import RIGHTS, USERS, VERIFICATIONS
+from sat_hook.commands.aggregates import RIGHTS, USERS, VERIFICATIONS, WEBHOOKS
 from sat_hook.domain.account import ClientNumberSearched, ExportedContent, OrdersExported
 from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
 from sat_hook.domain.books_events import (
@@ -29,9 +29,10 @@ from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.domain.identity import digest_of, log_id, rights_id, user_id_of
+from sat_hook.domain.identity import digest_of, log_id, rights_id, user_id_of, webhooks_id
 from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
 from sat_hook.domain.verifications import LogVerified
+from sat_hook.domain.webhooks import WebhookMessagesResent, WebhookRemoved, WebhookSet, WebhookTopic
 from sat_hook.pipeline.account_rules import (
     AskedRun,
     adopt_rules,
@@ -261,6 +262,27 @@ def rights_seen(line: Line) -> None:
         line.handler.apply_to(USERS, user_id_of("carl"), command, BY_TEST)
     unusable = SeeRights(RightsSource.UNUSABLE, (), "rights.json: found right 'aprove'")
     line.handler.apply_to(RIGHTS, rights_id(), unusable, BY_TEST)
+
+
+@story("A webhook: added, set again as it is, with another filter, sent messages once more, removed")
+def webhooks_told(line: Line) -> None:
+    """What changes nothing is no event."""
+    by = Provenance("user:admin", "plugin:webhooks")
+    ended, held = WebhookTopic.ORDER_ENDED, WebhookTopic.ORDER_HELD
+    for topics, accounts in (((ended,), ()), ((ended,), ()), ((ended, held), (ACCOUNT,))):
+        kept = WebhookSet(
+            name="erp",
+            url="https://erp.example.com/sat",
+            connection="erp_webhook",
+            topics=topics,
+            accounts=accounts,
+            reason="the ERP books what is paid",
+        )
+        line.handler.apply_to(WEBHOOKS, webhooks_id(), Record(kept), by)
+    resent = WebhookMessagesResent(name="erp", messages=("M" + "A" * 25,), reason="it was down for two days")
+    removed = WebhookRemoved(name="erp", reason="the ERP is replaced")
+    for event in (resent, removed, removed):
+        line.handler.apply_to(WEBHOOKS, webhooks_id(), Record(event), by)
 
 
 @story("The rules of an account: adopted from its connection, proposed, declined, confirmed by another; runs")

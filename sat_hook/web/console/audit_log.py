@@ -52,6 +52,7 @@ RIGHTS: Mapping[Right, str] = {
     Right.AUDIT: _("read the log, and export evidence"),
     Right.PROPOSE_RULES: _("propose rules of accounts"),
     Right.CONFIRM_RULES: _("confirm rules that another person proposed"),
+    Right.WEBHOOKS: _("say which other systems are told of events"),
 }
 """What each right allows."""
 

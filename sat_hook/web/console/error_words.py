@@ -27,7 +27,7 @@ from sat_hook.commands.errors import (
     OverrideRefusedError,
     ReasonRefusedError,
 )
-from sat_hook.domain.errors import NotificationRefusedError, StepError
+from sat_hook.domain.errors import NotificationRefusedError, StepError, WebhookRefusedError
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     BatchStoppedError,
@@ -92,6 +92,7 @@ WORDS: Mapping[type[Exception], str] = {
     LookupError: _("This is not here any more."),
     MissingKeyError: _("A key is missing in the account's connection. An administrator adds it in Airflow."),
     NotificationRefusedError: _("A notification cannot be set up like this."),
+    WebhookRefusedError: _("A webhook cannot be set up like this."),
     NothingToPayAgainError: _("No order of this batch can be paid again: none failed, or all were."),
     OrderNotFoundError: _("There is no such order."),
     OverrideRefusedError: _("Its state does not allow this. Perhaps another person was quicker."),

@@ -107,6 +107,9 @@ OTHER_EVENTS: Mapping[str, Words] = {
     "ConsoleSignedIn": Words(_("Signed in to the console"), "none"),
     "RightsSeen": Words(_("Other holders of rights than before were read"), "wait"),
     "UserRightsSeen": Words(_("%(user)s came with other rights than before"), "wait"),
+    "WebhookSet": Words(_("Webhook %(name)s is told at %(url)s: %(reason)s"), "wait"),
+    "WebhookRemoved": Words(_("Removed the webhook %(name)s: %(reason)s"), "wait"),
+    "WebhookMessagesResent": Words(_("Sent messages of webhook %(name)s once more: %(reason)s"), "none"),
     "AlertsAcknowledged": Words(_("Acknowledged alerts: %(reason)s"), "none"),
     "LogVerified": Words(_("Verified the log up to position %(closed_position)s"), "none"),
 }
@@ -122,6 +125,7 @@ STREAMS: Mapping[StreamKind, str] = {
     StreamKind.USER: _("users of the console"),
     StreamKind.LOG: _("the log itself"),
     StreamKind.RIGHTS: _("rights"),
+    StreamKind.WEBHOOK: _("webhooks"),
 }
 
 TABLES: Mapping[ActionKind, str] = {

@@ -28,6 +28,7 @@ RIGHTS: Mapping[str, str] = {
     Right.AUDIT: _("audit"),
     Right.PROPOSE_RULES: _("propose rules"),
     Right.CONFIRM_RULES: _("confirm rules"),
+    Right.WEBHOOKS: _("webhooks"),
 }
 """The names of rights. A deployment may have others, which are shown as they are called."""
 

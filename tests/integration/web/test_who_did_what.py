@@ -331,6 +331,22 @@ ACTS: dict[str, tuple[Request, str]] = {
 }
 
 
+ACTS["/webhooks"] = (
+    plain(
+        "/webhooks",
+        json={
+            **REASON,
+            "name": "erp",
+            "url": "https://erp.example.com/sat",
+            "connection": "erp_webhook",
+            "topics": ["order.ended"],
+        },
+    ),
+    "WebhookSet",
+)
+ACTS["/webhooks/{name}/remove"] = (plain("/webhooks/erp/remove"), "WebhookRemoved")
+
+
 #: Requests with a body that record nothing, or whose event is told by a test of their own.
 ELSEWHERE = {
     "/batches/check",  # looks only
@@ -372,6 +388,7 @@ ELSEWHERE = {
     "/breaks/decide",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
     "/days/{account}/{day}/close",  # starts a run: tests/integration/reconciliation/test_days.py
+    "/webhooks/{name}/resend",  # needs messages: tests/integration/test_webhooks.py
     # Bound to what was seen: tests/integration/reconciliation/test_day_reports.py
     "/days/{account}/sign",
 }

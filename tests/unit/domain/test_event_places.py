@@ -17,6 +17,7 @@ from sat_hook.domain import (
     legacy_events,
     rights_seen,
     verifications,
+    webhooks,
 )
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.alerts import ALERTING_TYPES
@@ -34,6 +35,7 @@ MODULES = (
     legacy_events,
     rights_seen,
     verifications,
+    webhooks,
 )
 BASES = {
     account_rules.RulesEvent,
@@ -64,7 +66,7 @@ NOT_SHOWN = """
 
 #: Members of events that hold nothing about a customer, so that a masked evidence pack may show them.
 IMPERSONAL = """
-    account adjusted_days admin_fee_rupiah alerts amount_rupiah approver asked_at assignee attempt
+    account accounts adjusted_days admin_fee_rupiah alerts amount_rupiah approver asked_at assignee attempt
     available_rupiah batch_id began_at break_id breaks cause cell_changes changes changes_digest
     charged_rupiah checkpoint checkpoints client closed_position code columns compared_with confirmed_by
     connection content counts covered_position credited_at criteria cut_off_minutes day decided_at
@@ -72,14 +74,14 @@ IMPERSONAL = """
     facts file_format findings first_checkpoint first_row found found_rupiah fulfilled_at given_rights
     held held_rows holder_changes holders http_status included_before is_everything is_inquiry is_signed
     key_ids last_checkpoint last_row left_orders left_out left_rupiah list_price_rupiah listed mapping
-    max_rupiah member members observed_at open_breaks order_id orders parameters partner_fee_rupiah
+    max_rupiah member members messages observed_at open_breaks order_id orders parameters partner_fee_rupiah
     persons policy position price_rupiah product_code proposal proposed_by published_checkpoint
     quote_rupiah quoted quotes_digest received_at recorded_before recorded_from rejected rejecter renewed
     replaces_earlier reported_status requested_at response_digest rest result_digest rights rivals roles
     row_number rows rules run saldo saldo_rupiah sales_price_rupiah send_before session settled_after
     shown size_bytes snapshot_id source starts_at state state_digest statuses_checked streams taken_rights
-    tally terms total_rupiah uncovered_events unsent up_to_row upload_bytes upload_digest upload_format
-    user valid valid_until values with_personal_data
+    tally terms topics total_rupiah uncovered_events unsent up_to_row upload_bytes upload_digest upload_format
+    url user valid valid_until values with_personal_data
 """
 
 
