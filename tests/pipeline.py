@@ -23,6 +23,7 @@ from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
 from sat_hook.domain.pricing import CatalogueEntry
+from sat_hook.pipeline.batch_summary import BatchSummary
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
 from sat_hook.pipeline.funding import Reservation
 from sat_hook.pipeline.limits import (
@@ -32,7 +33,7 @@ from sat_hook.pipeline.limits import (
     PollingLimits,
     QuotingLimits,
 )
-from sat_hook.pipeline.results import BatchSummary, ResultFile
+from sat_hook.pipeline.results import ResultFile
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.protocol.endpoints import Environment

@@ -13,9 +13,10 @@ from sat_hook.domain.account import ExportedContent, OrdersExported
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.masking import masked_words
+from sat_hook.pipeline.batch_summary import BatchSummary, summarise
 from sat_hook.pipeline.funding import missing_for
-from sat_hook.pipeline.progress import FOR_PEOPLE, BatchProgress, in_short, in_words, progress_of
-from sat_hook.pipeline.results import BatchSummary, ResultFile, render_results, summarise
+from sat_hook.pipeline.progress import BatchProgress, in_short, in_words, progress_of
+from sat_hook.pipeline.results import ResultFile, render_results
 from sat_hook.store.as_of import as_of_now, as_of_position
 from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.event_store import StateCount
@@ -109,9 +110,8 @@ class BatchReports(Service):
             return _figures(summarise(as_of_position(self.store, position), batch_id))
         progress = self.progress(batch_id, person)
         standing = self.store.load_account(account_id_of(progress.batch.account))
-        summary = BatchSummary(progress.batch, progress.counts, progress.needs)
         paused = None if standing is None or not standing.is_paused else standing.pause_reason
-        return _figures(summary, progress, paused)
+        return _figures(progress, paused)
 
     def missing_rupiah(self, batch_id: str, person: Person) -> int | None:
         """How much the deposit lacks for the batch's orders without a reservation; None when not known.
@@ -124,10 +124,8 @@ class BatchReports(Service):
         return missing_for(PostgresFunds(store.database), store, batch_id, limits)
 
 
-def _figures(
-    summary: BatchSummary, progress: BatchProgress | None = None, pause_reason: str | None = None
-) -> BatchFigures:
-    batch = summary.batch
+def _figures(summary: BatchSummary, pause_reason: str | None = None) -> BatchFigures:
+    batch, progress = summary.batch, summary if isinstance(summary, BatchProgress) else None
     return BatchFigures(
         batch_id=batch.batch_id,
         state=batch.state,
@@ -143,9 +141,9 @@ def _figures(
         quoted_rupiah=batch.total_rupiah,
         paid_rupiah=summary.charged_rupiah,
         counts=summary.counts,
-        ended=sum(count.orders for count in summary.counts if count.state.is_final),
+        ended=summary.ended,
         unsent=summary.unsent,
-        for_people=summary.orders_in(*FOR_PEOPLE),
+        for_people=summary.for_people,
         needs_in_words=summary.needs_in_words,
         refusal_code=batch.refusal_code,
         refusal_message=masked_words(batch.refusal_message or "") or None,

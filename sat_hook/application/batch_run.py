@@ -31,6 +31,7 @@ from sat_hook.pipeline.account_rules import (
 )
 from sat_hook.pipeline.approval import approval_is_needed, approve, ask_for_approval, reject
 from sat_hook.pipeline.approval_request import ApprovalPolicy, ApprovalRequest
+from sat_hook.pipeline.batch_summary import BatchSummary
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.escalations import EscalatedOrders, escalated_orders
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
@@ -47,7 +48,7 @@ from sat_hook.pipeline.guards import GuardReport, guard_batch
 from sat_hook.pipeline.intake import IntakeReport, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits
 from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
-from sat_hook.pipeline.results import BatchSummary, ResultFile, complete, write_results
+from sat_hook.pipeline.results import ResultFile, complete, write_results
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.status_polling import PollReport, StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.table_intake import settle_rows, submit_claimed_rows

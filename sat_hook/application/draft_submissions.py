@@ -14,11 +14,10 @@ from sat_hook.application.drafts import Drafts, reading
 from sat_hook.application.errors import DraftChangedError, DraftRefusedError
 from sat_hook.application.rights import Person
 from sat_hook.application.runs import Run, Runs
-from sat_hook.application.service import Service, clock_on
+from sat_hook.application.service import Service
 from sat_hook.application.submissions import OrderUpload, Submissions
 from sat_hook.domain.batch_events import BatchPaysAgain, BatchStartPlanned, Preparation
 from sat_hook.pipeline.draft import Draft, DraftOptions
-from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_sheet import SheetRow
@@ -86,37 +85,21 @@ class DraftSubmissions(Service):
             preparations.append(BatchStartPlanned(starts_at=options.start_at))
         if draft.pays_again is not None:
             preparations.append(BatchPaysAgain(earlier_batch_id=draft.pays_again.batch_id))
-        installation = self.installation
-        store = installation.store()
-        submitted = submit_file(
-            store,
-            installation.submissions(),
-            clock_on(store),
-            account=draft.account,
-            reference=options.reference,
-            file_name=draft.file_name,
-            content=content,
-            provenance=person.by("submit"),
-            on_bad_rows=options.on_bad_rows,
-            limits=installation.settings().maximum,
-            preparations=tuple(preparations),
-        ).submission
-        run = (
-            BatchStarts(installation)
-            .start(
-                submitted.batch_id,
-                person,
-                runs,
-                RunPolicies(options.on_bad_rows, options.on_short_funds).asked(),
-                note=(stored.summary or {}).get("needs_in_words") or "",
-                at=options.start_at,
-            )
-            .run
+        upload = OrderUpload(draft.account, draft.file_name, options.reference, options.on_bad_rows, content)
+        _, found = Submissions(self.installation).submit(upload, person, tuple(preparations))
+        submitted = found.submission
+        begun = BatchStarts(self.installation).start(
+            submitted.batch_id,
+            person,
+            runs,
+            RunPolicies(options.on_bad_rows, options.on_short_funds).asked(),
+            note=(stored.summary or {}).get("needs_in_words") or "",
+            at=options.start_at,
         )
         if draft.batch_id is None:
             done = draft.model_copy(update={"batch_id": submitted.batch_id})
             self._store.change(draft_id, person.name, version, done.model_dump_json())
-        return SubmittedDraft(submitted.batch_id, submitted.is_new, run)
+        return SubmittedDraft(submitted.batch_id, submitted.is_new, begun.run)
 
     @property
     def _mine(self) -> Drafts:

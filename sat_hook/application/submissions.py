@@ -10,6 +10,7 @@ from sat_hook.application.installation import AccountNames, names_of
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, clock_on
 from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.batch_events import Preparation
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
@@ -40,7 +41,9 @@ class OrderUpload:
 class Submissions(Service):
     """Accepts files."""
 
-    def submit(self, upload: OrderUpload, person: Person) -> tuple[AccountNames, FileSubmission]:
+    def submit(
+        self, upload: OrderUpload, person: Person, preparations: tuple[Preparation, ...] = ()
+    ) -> tuple[AccountNames, FileSubmission]:
         """Store the file and register it as a batch. The same file again is the same batch.
 
         :raises SubmissionRefusedError: the file cannot become a batch; nothing is stored.
@@ -59,6 +62,7 @@ class Submissions(Service):
             provenance=person.by("submit"),
             on_bad_rows=upload.on_bad_rows,
             limits=self.installation.settings().maximum,
+            preparations=preparations,
         )
         return names, submitted
 

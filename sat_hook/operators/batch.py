@@ -23,10 +23,10 @@ from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.parameters import RUN_RULES, TIERS, limits_of, refuse_unknown_parameters, tiers_of
 from sat_hook.operators.run_context import NO_BATCH, facts_of, failing_for_good, required_batch
+from sat_hook.pipeline.batch_summary import BatchSummary
 from sat_hook.pipeline.chunks import Chunk
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.pipeline.results import BatchSummary
 
 T = TypeVar("T")
 

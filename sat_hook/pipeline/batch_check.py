@@ -30,12 +30,12 @@ from sat_hook.domain.people import USER_PREFIX
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes
 from sat_hook.pipeline import row_findings
+from sat_hook.pipeline.batch_summary import needs_in_words
 from sat_hook.pipeline.errors import OrderFileError, SubmissionRefusedError
 from sat_hook.pipeline.file_submission import find_in
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.intake import each_row, received_from, set_aside_by
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits, FundingLimits
-from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.order_file import FileRow, OrderFile, RowProblem
 from sat_hook.pipeline.row_findings import Light, Origin, RowFinding
 from sat_hook.pipeline.submission import submitted_name

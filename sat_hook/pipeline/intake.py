@@ -21,9 +21,9 @@ from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
+from sat_hook.pipeline.batch_summary import needs_in_words
 from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
-from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderRow, RowProblem
 from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.store.errors import SpoolError

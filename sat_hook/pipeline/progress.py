@@ -6,7 +6,7 @@ no process needs to watch from the beginning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 from sat_hook.commands.handler import load_batch
@@ -15,59 +15,28 @@ from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.rupiah import rupiah, tight_rupiah
-from sat_hook.pipeline.needs import needs_in_words
+from sat_hook.pipeline.batch_summary import BatchSummary
 from sat_hook.store.batch_lists import BatchCounts, BatchLists
-from sat_hook.store.event_store import EventStore, Need, StateCount
+from sat_hook.store.event_store import EventStore, Need
 
 RATE_SECONDS = 300.0
 PACE = timedelta(seconds=RATE_SECONDS)
 """The time of which the settled orders tell how fast a batch is."""
 LEAST_RATE_SECONDS = 5.0
-FOR_PEOPLE = frozenset({OrderState.HELD, OrderState.ESCALATED})
 
 
 @dataclass(frozen=True, slots=True)
-class BatchProgress:
+class BatchProgress(BatchSummary):
     """A batch at one moment. Rupiah, UTC.
 
     :param settled: orders that SAT has settled within ``settled_seconds``, which is never longer than
         :data:`RATE_SECONDS`.
     """
 
-    batch: Batch
-    counts: tuple[StateCount, ...]
+    _: KW_ONLY
     settled: int
     settled_seconds: float
     looked_at: datetime
-    needs: tuple[Need, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """The submitted rows: those that became orders and those that did not."""
-        return max(self.batch.rows, self.orders)
-
-    @property
-    def needs_in_words(self) -> str:
-        """How many rows need a person, and why; empty when none does."""
-        return needs_in_words(self.rows, self.needs)
-
-    @property
-    def orders(self) -> int:
-        return sum(count.orders for count in self.counts)
-
-    @property
-    def ended(self) -> int:
-        return sum(count.orders for count in self.counts if count.state.is_final)
-
-    @property
-    def for_people(self) -> int:
-        """Orders that wait for a person's decision: held or escalated."""
-        return sum(count.orders for count in self.counts if count.state in FOR_PEOPLE)
-
-    @property
-    def in_flight(self) -> int:
-        """Orders that were sent and have not ended."""
-        return sum(count.orders for count in self.counts if count.state.is_in_flight)
 
     @property
     def to_go(self) -> int:
@@ -79,11 +48,6 @@ class BatchProgress:
         """The total cost of the orders that are, or may be, paid."""
         never = (OrderState.REJECTED, OrderState.CANCELLED)
         return sum(count.quoted_rupiah for count in self.counts if count.state not in never)
-
-    @property
-    def paid_rupiah(self) -> int:
-        """The cost of the succeeded orders."""
-        return sum(count.charged_rupiah for count in self.counts if count.state is OrderState.SUCCEEDED)
 
     @property
     def per_minute(self) -> float | None:
@@ -120,7 +84,14 @@ def progress_at(batch: Batch, counts: BatchCounts, needs: tuple[Need, ...], now:
     :param counts: with the orders that were settled in the last :data:`PACE`.
     """
     settled_seconds = (now - (counts.first_settled_at or now)).total_seconds()
-    return BatchProgress(batch, counts.states, counts.settled, max(0.0, settled_seconds), now, needs)
+    return BatchProgress(
+        batch,
+        counts.states,
+        needs,
+        settled=counts.settled,
+        settled_seconds=max(0.0, settled_seconds),
+        looked_at=now,
+    )
 
 
 def in_words(progress: BatchProgress) -> str:
@@ -130,7 +101,7 @@ def in_words(progress: BatchProgress) -> str:
     parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states}){aside}"]
     parts += [progress.needs_in_words] if progress.needs else []
     parts += [pace_in_words(progress)] if progress.to_go else []
-    parts.append(f"paid {rupiah(progress.paid_rupiah)} of {rupiah(progress.quoted_rupiah)}")
+    parts.append(f"paid {rupiah(progress.charged_rupiah)} of {rupiah(progress.quoted_rupiah)}")
     return "; ".join(parts)
 
 
@@ -139,7 +110,7 @@ def in_short(progress: BatchProgress) -> str:
     parts = [f"{progress.ended:,} of {progress.orders:,}"]
     parts += [pace_in_words(progress)] if progress.to_go else []
     parts += [progress.needs_in_words] if progress.needs else []
-    parts.append(f"paid {tight_rupiah(progress.paid_rupiah)} of {tight_rupiah(progress.quoted_rupiah)}")
+    parts.append(f"paid {tight_rupiah(progress.charged_rupiah)} of {tight_rupiah(progress.quoted_rupiah)}")
     return ", ".join(parts)
 
 

@@ -23,16 +23,14 @@ from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_state import NOT_PAID
-from sat_hook.domain.rupiah import rupiah
-from sat_hook.pipeline.needs import needs_in_words, rows_in_need
+from sat_hook.pipeline.batch_summary import BatchSummary, summarise
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, ResultForm, SubmittedRows
 from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.as_of import StateTally, StoreAsOf, as_of_now
 from sat_hook.store.errors import SpoolFileGoneError
-from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
+from sat_hook.store.event_store import BatchReader, OrderSlice, each_order
 from sat_hook.store.spool import Spool, SpoolReader
 
 VERDICTS: dict[OrderState, str] = {
@@ -71,80 +69,6 @@ class ResultFile:
     summary: BatchSummary
     uri: str | None = None
     notice: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSummary:
-    """The state of a batch. Rupiah; ``charged_rupiah`` counts succeeded orders."""
-
-    batch: Batch
-    counts: tuple[StateCount, ...]
-    needs: tuple[Need, ...] = ()
-
-    @property
-    def moved_on(self) -> int:
-        """Orders that were rejected here and now belong to a later batch that received them again."""
-        if self.batch.state is BatchState.SUBMITTED:
-            return 0
-        return self.batch.orders - sum(count.orders for count in self.counts)
-
-    @property
-    def rows_in_need(self) -> int:
-        return rows_in_need(self.needs)
-
-    @property
-    def needs_in_words(self) -> str:
-        """How many rows need a person, and why; empty when none does."""
-        return needs_in_words(self.batch.rows, self.needs)
-
-    @property
-    def charged_rupiah(self) -> int:
-        """The cost of the succeeded orders."""
-        return sum(count.charged_rupiah for count in self.counts if count.state is OrderState.SUCCEEDED)
-
-    def orders_in(self, *states: OrderState) -> int:
-        """The number of orders in one of ``states``."""
-        return sum(count.orders for count in self.counts if count.state in states)
-
-    @property
-    def orders_by_state(self) -> dict[str, int]:
-        """The number of orders in each state, by its name; states without orders are left out."""
-        return {count.state.value: count.orders for count in self.counts}
-
-    @property
-    def outcome_in_words(self) -> str:
-        """The file, and how many orders are paid, not paid, wait for a person, or go on."""
-        counts = [
-            (self.orders_in(OrderState.SUCCEEDED), f"paid ({rupiah(self.charged_rupiah)})"),
-            (self.orders_in(*NOT_PAID), "not paid"),
-            (self.orders_in(OrderState.HELD, OrderState.ESCALATED), "waiting for a person"),
-            (self.in_flight, "under way at SAT"),
-            (self.unsent, "not sent yet"),
-        ]
-        said = [f"{orders:,} {words}" for orders, words in counts if orders] or ["nothing to pay"]
-        aside = [f"{self.batch.set_aside:,} set aside"] if self.batch.set_aside else []
-        return f"{self.batch.file_name}: {', '.join([*said, *aside])}"
-
-    @property
-    def unsent(self) -> int:
-        """Orders that can still be sent."""
-        return self.orders_in(OrderState.RECEIVED, OrderState.QUOTED)
-
-    @property
-    def in_flight(self) -> int:
-        """Orders in flight: sent, and not ended yet."""
-        return sum(count.orders for count in self.counts if count.state.is_in_flight)
-
-    @property
-    def is_complete(self) -> bool:
-        """True when the pipeline has nothing left to do by itself."""
-        return self.batch.state is not BatchState.SUBMITTED and not self.unsent and not self.in_flight
-
-
-def summarise(store: BatchReader, batch_id: str) -> BatchSummary:
-    """The state of a batch's orders, now or in the past; raises BatchNotFoundError."""
-    batch = load_batch(store, batch_id)
-    return BatchSummary(batch, tuple(store.count_by_state(batch_id)), store.needs([batch_id])[batch_id])
 
 
 def complete(handler: CommandHandler, batch_id: str, provenance: Provenance) -> BatchSummary:

@@ -24,7 +24,7 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.pipeline.results import summarise
+from sat_hook.pipeline.batch_summary import summarise
 from sat_hook.pipeline.submission import submit
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order

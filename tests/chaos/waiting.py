@@ -28,7 +28,7 @@ from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.pipeline.results import summarise
+from sat_hook.pipeline.batch_summary import summarise
 from sat_hook.pipeline.submission import submit
 from sat_hook.protocol.signing import Signer
 from sat_hook.store.database import Database

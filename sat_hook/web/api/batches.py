@@ -15,10 +15,10 @@ from sat_hook.application.rights import Right
 from sat_hook.application.submissions import OrderUpload
 from sat_hook.domain.business_day import midnight
 from sat_hook.pipeline.batch_check import BatchCheck
+from sat_hook.pipeline.batch_summary import needs_in_words
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.api.batch_models import (
     AskedRun,

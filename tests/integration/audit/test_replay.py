@@ -25,8 +25,9 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline import results
+from sat_hook.pipeline.batch_summary import summarise
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
-from sat_hook.pipeline.results import render_results, summarise
+from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.database import Database
 from sat_hook.store.errors import UnsettledPositionError

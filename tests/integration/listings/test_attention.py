@@ -9,6 +9,7 @@ from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.errors import RunsError
 from sat_hook.application.listings import Listings
+from sat_hook.application.prices import Prices
 from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Run, RunState
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain import order_events
@@ -214,5 +215,5 @@ def test_products_are_found_by_code_name_and_operator(office: Office) -> None:
     for text, expected in (("THREE", 1), ("pulsa", 3), ("indo", 1), ("%", 0)):
         assert len(office.lists.products(SEER, text=text).items) == expected
     assert office.lists.products(SEER, account="other").items == ()
-    periods = office.lists.prices("sat_default", "three-10k", SEER)
+    periods = Prices(office.lists.installation).listings("sat_default", "three-10k", SEER).periods
     assert [period.product.price_rupiah for period in periods] == [10_000, 10_500]

@@ -9,6 +9,7 @@ import pytest
 from sat_hook.application.batch_details import BatchStep
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
 from sat_hook.application.errors import CursorError, ListingRefusedError, RightMissingError
+from sat_hook.application.prices import Prices
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain import order_events
 from sat_hook.domain.batch_commands import RejectApproval, Submit
@@ -185,7 +186,7 @@ def test_nothing_is_listed_without_the_right_to_view(office: Office) -> None:
         lambda: lists.needs_you(NOBODY),
         lambda: lists.deposits(NOBODY),
         lambda: lists.products(NOBODY),
-        lambda: lists.prices(ACCOUNT, "a", NOBODY),
+        lambda: Prices(lists.installation).listings(ACCOUNT, "a", NOBODY),
         lambda: lists.alerts(NOBODY),
         lambda: lists.rechecks(NOBODY),
         lambda: lists.accounts(NOBODY),

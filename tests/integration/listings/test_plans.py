@@ -13,6 +13,7 @@ from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.days import Days
 from sat_hook.application.listings import Listings
+from sat_hook.application.prices import Prices
 from sat_hook.application.rights import Person, Right
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.order import OrderState
@@ -85,7 +86,7 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "new recipients": lambda lists: approvals_of(lists).new_recipients(LARGEST, ACCOUNT, 10, with_held=True),
     "deposits": lambda lists: lists.deposits(READER),
     "products": lambda lists: lists.products(READER, text="pulsa p7"),
-    "prices": lambda lists: lists.prices(ACCOUNT, "P7", READER),
+    "prices": lambda lists: Prices(lists.installation).listings(ACCOUNT, "P7", READER).periods,
     "days of a month": lambda lists: Days(lists.installation).month(ACCOUNT, date(2026, 11, 1), FINANCE),
     "accounts": lambda lists: lists.accounts(READER),
     "the log": log(),

@@ -45,12 +45,12 @@ def test_a_batch_is_watched_from_quotes_to_its_end(line: Line, api: dict[str, st
 
     line.execute(batch_id)
     sent = look(line, batch_id)
-    assert (sent.to_go, sent.in_flight, sent.paid_rupiah) == (6, 6, 0)
+    assert (sent.to_go, sent.in_flight, sent.charged_rupiah) == (6, 6, 0)
     line.wait(batch_id)
     settled = look(line, batch_id)
     assert (settled.ended, settled.settled, settled.to_go) == (6, 6, 0)
     assert settled.per_minute is not None
-    assert settled.paid_rupiah == settled.quoted_rupiah > 0
+    assert settled.charged_rupiah == settled.quoted_rupiah > 0
     line.finish(batch_id)
     ran = run("batch", "watch", batch_id, env=api)
     assert ran.code == 0, ran.err

@@ -15,9 +15,10 @@ from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import RowsTakenIn
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.pipeline.batch_summary import summarise
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.pipeline.results import render_results, summarise
+from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_now, as_of_position
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line

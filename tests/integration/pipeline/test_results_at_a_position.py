@@ -17,7 +17,8 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus, Reject
 from sat_hook.domain.order_events import RejectionReason
-from sat_hook.pipeline.results import render_results, summarise, write_results
+from sat_hook.pipeline.batch_summary import summarise
+from sat_hook.pipeline.results import render_results, write_results
 from sat_hook.store.as_of import as_of_now, as_of_position
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST

@@ -23,6 +23,7 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import CheckoutRequested
 from sat_hook.pipeline import intake
+from sat_hook.pipeline.batch_summary import summarise
 from sat_hook.pipeline.chunks import plan_chunks
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import (
@@ -35,7 +36,7 @@ from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.funding import check_balance
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits, QuotingLimits
-from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
+from sat_hook.pipeline.results import render_results, rows_set_aside
 from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.presentation.text_tables import TableFormat

@@ -37,7 +37,7 @@ def progress(
         size_bytes=1,
     )
     made = tuple(StateCount(name, number, number * 10_000, number * 10_000) for name, number in counts)
-    return BatchProgress(batch, made, settled, seconds, NOW)
+    return BatchProgress(batch, made, settled=settled, settled_seconds=seconds, looked_at=NOW)
 
 
 def test_rows_that_need_a_person_are_counted_against_what_was_submitted() -> None:
@@ -71,7 +71,7 @@ def test_the_end_follows_from_the_rate() -> None:
     assert (looked.orders, looked.ended, looked.for_people, looked.to_go) == (168, 75, 3, 90)
     assert looked.per_minute == 30
     assert looked.ends_at == NOW + timedelta(minutes=3)
-    assert (looked.paid_rupiah, looked.quoted_rupiah) == (600_000, 1_630_000)
+    assert (looked.charged_rupiah, looked.quoted_rupiah) == (600_000, 1_630_000)
     assert in_words(looked) == (
         "75 of 168 orders ended (60 succeeded, 10 failed, 5 rejected, 80 pending, 10 quoted, 2 held, "
         "1 escalated); 30 a minute, the last about 10:03 WIB; paid Rp 600,000 of Rp 1,630,000"
