@@ -45,6 +45,8 @@ def mismatch_in_words(members: Iterable[str]) -> str:
 
 def is_same_product(sent: str, told: str) -> bool:
     """True unless ``told`` names another product. An absent or masked code is not compared."""
+    if told == sent:
+        return True
     ours, theirs = _plain(sent), _plain(told)
     return not theirs or ours == theirs or _fits_mask(theirs, _TEXT_MASK, ours)
 
@@ -55,6 +57,8 @@ def is_same_number(sent: str, told: str, product_code: str = "") -> bool:
     An absent or fully masked number is not compared; a partly masked one is compared by its visible digits.
     Country code and leading zeros may differ in phone numbers only.
     """
+    if told == sent:
+        return True
     ours, theirs = _plain(sent), _plain(told)
     if not theirs or ours == theirs:
         return True

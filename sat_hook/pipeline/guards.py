@@ -16,14 +16,14 @@ from sat_hook.domain.batch_events import BatchGuarded, BatchReopened, GuardTally
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.grouping import grouped
-from sat_hook.domain.guards import GuardRules, Ruling, Usage, amount_of, counts, needs_ruling, rule_on
+from sat_hook.domain.grouping import ORDERS_A_COMMIT
+from sat_hook.domain.guards import GuardRules, Ruling, Usage, needs_ruling, rule_on
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.withdrawal import finish_withdrawal
-from sat_hook.store.event_store import EventStore, OrderSlice, each_order
+from sat_hook.store.event_store import EventStore, OrderSlice
 from sat_hook.store.guards import GuardLedger, LockedAccount
 
 
@@ -57,13 +57,8 @@ def guard_batch(
     rules = rules_of_account(handler.store, batch.account).guards.stricter(rules)
     finish_withdrawal(handler, batch, provenance)
     reopen(handler, batch_id, provenance)
-    quoted = each_order(handler.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
-    day_start, _ = day_bounds(handler.clock.now())
-    ruled_on = 0
-    for group in grouped(order for order in quoted if needs_ruling(order, day_start)):
-        with ledger.locked(batch.account) as account:
-            ruled_on += _rule_on_group(handler, account, batch, group, rules, provenance)
-    tally = _tally(handler.store, batch_id)
+    ruled_on = _rule_on_each_page(handler, ledger, batch, rules, provenance)
+    tally = _tally(handler.store, ledger, batch)
     handler.apply_to_batch(batch_id, Record(BatchGuarded(tally=tally)), provenance)
     return GuardReport(tally, ruled_on)
 
@@ -81,20 +76,32 @@ def reopen(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Ba
     return batch
 
 
-def _rule_on_group(
+def _rule_on_each_page(
+    handler: CommandHandler, ledger: GuardLedger, batch: Batch, rules: GuardRules, provenance: Provenance
+) -> int:
+    quoted = OrderSlice(batch.batch_id, (OrderState.QUOTED,))
+    after_row = ruled_on = 0
+    while True:
+        with ledger.locked(batch.account) as account:
+            # Read under the lock: what another run of this batch has changed is seen.
+            page = account.store.orders_of_batch(quoted, after_row, ORDERS_A_COMMIT)
+            ruled_on += _rule_on_page(handler, account, batch, page, rules, provenance)
+        if len(page) < ORDERS_A_COMMIT:
+            return ruled_on
+        after_row = page[-1].row_number
+
+
+def _rule_on_page(
     handler: CommandHandler,
     account: LockedAccount,
     batch: Batch,
-    group: list[Order],
+    page: list[Order],
     rules: GuardRules,
     provenance: Provenance,
 ) -> int:
     now = handler.clock.now()
     day_start, day_end = day_bounds(now)
-    # Rows read before the lock may be old: another run of this batch may have changed them.
-    current = account.store.load_orders([order.request_id for order in group])
-    orders = [order for order in current.values() if needs_ruling(order, day_start)]
-    orders.sort(key=lambda order: order.row_number)
+    orders = [order for order in page if needs_ruling(order, day_start)]
     rulings = _rulings(account, batch, orders, rules, now, (day_start, day_end))
     inside = CommandHandler(account.store, handler.clock)
     known = {order.request_id: order for order in orders}
@@ -126,18 +133,14 @@ def _rulings(
     return rule_on(orders, kin, batch_used, day_used, rules, now)
 
 
-def _tally(store: EventStore, batch_id: str) -> GuardTally:
-    admitted = admitted_rupiah = duplicates = over_limits = 0
-    for order in each_order(store, OrderSlice(batch_id)):
-        if counts(order):
-            admitted += 1
-            admitted_rupiah += amount_of(order)
-        elif order.state is OrderState.HELD:
-            duplicates += order.reason_code == HoldReason.BUSINESS_DUPLICATE
-            over_limits += order.reason_code == HoldReason.LIMIT
+def _tally(store: EventStore, ledger: GuardLedger, batch: Batch) -> GuardTally:
+    with ledger.reading(batch.account) as account:
+        used = account.used_by_batch(batch.batch_id, [])
+    needs = store.needs([batch.batch_id])[batch.batch_id]
+    held = {need.code: need.rows for need in needs if need.standing == OrderState.HELD}
     return GuardTally(
-        admitted=admitted,
-        admitted_rupiah=admitted_rupiah,
-        held_as_duplicates=duplicates,
-        held_over_limits=over_limits,
+        admitted=used.orders,
+        admitted_rupiah=used.rupiah,
+        held_as_duplicates=held.get(HoldReason.BUSINESS_DUPLICATE, 0),
+        held_over_limits=held.get(HoldReason.LIMIT, 0),
     )

@@ -139,6 +139,12 @@ class GuardedGuards:
             yield _WatchedAccount(opened, self._process, self._watch)  # type: ignore[misc]
         self._process.boundary("after the guards' lock")
 
+    @contextmanager
+    def reading(self, account: str) -> Iterator[LockedAccount]:
+        self._process.boundary("before the guards read")
+        with self._base.reading(account) as opened:
+            yield opened
+
 
 class _WatchedAccount:
     """An account under its lock. A kill in here would leave no trace, so there is none."""
