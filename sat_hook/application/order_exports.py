@@ -18,8 +18,13 @@ from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service, handler_on
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.account import ExportedContent, OrdersExported
+from sat_hook.domain.business_day import local_time
 from sat_hook.domain.decision import Record
+from sat_hook.domain.order_state import OrderState
 from sat_hook.pipeline.delivery import delimiter_of
+from sat_hook.presentation.language import Wording
+from sat_hook.presentation.language import marked as _
+from sat_hook.presentation.sheets import Cell, Column, Kind, write_one_sheet
 from sat_hook.presentation.text_tables import TableFormat, TextTable
 from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, OrderLists, OrderPlace, OrderSort
 
@@ -48,17 +53,48 @@ TABLE = TextTable(
     ),
     (22, 8, 30, 28, 22, 12, 22, 40, 16, 16, 16, 28, 16, 36),
 )
+_COLUMNS = (
+    Column(_("Order"), 24, Kind.TEXT),
+    Column(_("Product"), 28, Kind.TEXT),
+    Column(_("Number"), 22, Kind.TEXT),
+    Column(_("State"), 24, Kind.WORD),
+    Column(_("Why"), 40, Kind.WORD),
+    Column(_("Amount"), 16, Kind.RUPIAH),
+    Column(_("Quoted"), 16, Kind.RUPIAH),
+    Column(_("Charged"), 16, Kind.RUPIAH),
+    Column(_("When (WIB)"), 20, Kind.MOMENT),
+    Column(_("File"), 30, Kind.TEXT),
+    Column(_("Row"), 8, Kind.COUNT),
+    Column(_("Account"), 18, Kind.TEXT),
+    Column(_("Request id"), 36, Kind.TEXT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWords:
+    """What a workbook for people is written with.
+
+    :param reasons: why an order stands as it does, by its reason's code; others are said as recorded.
+    """
+
+    wording: Wording
+    states: Mapping[OrderState, str]
+    reasons: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class OrderExports(Service):
     """Writes orders to files, and records that."""
 
-    def export(self, which: OrderFilter, file_format: TableFormat, person: Person) -> IO[bytes]:
+    def export(
+        self, which: OrderFilter, file_format: TableFormat, person: Person, words: OrderWords | None = None
+    ) -> IO[bytes]:
         """The orders of a filter as a file, which the caller closes. Memory holds a few of them at a time.
 
         CSV of one batch has the separator of its submitted file.
 
+        :param words: a workbook with them is for people: in their language, amounts are numbers. CSV, and a
+            workbook without them, is for programs: every cell is text, the same in every language.
         :raises RightMissingError: the person may not see customers' numbers.
         :raises ListingRefusedError: more than :data:`MAXIMUM_ORDERS` match, or it filters by a client number.
         :raises BatchNotFoundError: there is no such batch.
@@ -72,18 +108,22 @@ class OrderExports(Service):
         delimiter = "," if which.batch_id is None else self._delimiter(which.batch_id)
         taken: Counter[str] = Counter()
 
-        def rows() -> Iterator[list[str]]:
+        def rows() -> Iterator[OrderRow]:
             for found in self._found(which):
                 taken[found.order.account] += 1
-                yield _cells(order_row(found, with_number=True))
+                yield order_row(found, with_number=True)
 
         with ExitStack() as on_error:
             file = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))
             if file_format is TableFormat.XLSX:
                 with tempfile.TemporaryDirectory(prefix="sat-orders-") as folder:
-                    TABLE.write_workbook(file, rows(), folder)
+                    if words is None:
+                        TABLE.write_workbook(file, map(_texts, rows()), folder)
+                    else:
+                        lines = (_cells(row, words) for row in rows())
+                        write_one_sheet(file, _("Orders"), _COLUMNS, lines, words.wording, folder)
             else:
-                TABLE.write_csv(file, rows(), delimiter)
+                TABLE.write_csv(file, map(_texts, rows()), delimiter)
             file.seek(0)
             self._record(which, file_format, taken, person)
             on_error.pop_all()
@@ -150,7 +190,25 @@ def _criteria(which: OrderFilter) -> dict[str, str]:
     return {name: str(value) for name, value in members.items() if value is not None}
 
 
-def _cells(row: OrderRow) -> list[str]:
+def _cells(row: OrderRow, words: OrderWords) -> tuple[Cell, ...]:
+    return (
+        row.order_id,
+        row.product_code,
+        row.client_number,
+        words.states[row.state],
+        words.reasons.get(row.reason_code or "") or row.reason,
+        row.amount_rupiah,
+        row.quote_rupiah,
+        row.charged_rupiah,
+        local_time(row.changed_at),
+        row.file_name,
+        row.row_number,
+        row.account,
+        row.request_id,
+    )
+
+
+def _texts(row: OrderRow) -> list[str]:
     cells = (
         row.order_id,
         row.row_number,

@@ -110,9 +110,9 @@ class PriceFiles(Service):
         draw = chart.page if drawn_as is ChartFormat.HTML else chart.svg
         return draw(picture, Wording(language))
 
-    def week_page(self, account: str | None, day: date | None, person: Person) -> str:
+    def week_page(self, account: str | None, day: date | None, language: Language, person: Person) -> str:
         """A week as a page without other files."""
-        return weekly_page(Prices(self.installation).week(account, day, person))
+        return weekly_page(Prices(self.installation).week(account, day, person), Wording(language))
 
     def changes(
         self, period: Period, which: ChangeFilter, person: Person, workbook_in: Language | None

@@ -18,6 +18,7 @@ from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.prices import SnapshotOutcome
+from sat_hook.presentation.language import Language, Wording
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.prices import PriceHistory
@@ -87,7 +88,8 @@ class PriceWatch:
         return extra
 
     def write_week(self, day: date | None, results: NamedSpool) -> str:
-        """Write the page of a week, the last complete one by default; return its URI.
+        """Write the page of a week in both languages, the last complete one by default; return the URI of the
+        English one, beside which the Indonesian one ends in ``-id``.
 
         :raises ListingRefusedError: the week has not begun.
         """
@@ -96,8 +98,12 @@ class PriceWatch:
         summary = read_week(PriceHistory(self.database), self.account, week, now)
         if not summary.was_watched:
             _log.warning("No price list of week %s is known.", week.name)
-        name = f"prices/{quote(self.account, safe='')}/{week.name}.html"
-        uri = results.write(name, weekly_page(summary).encode("utf-8"))
+        folder = f"prices/{quote(self.account, safe='')}"
+        endings = {Language.INDONESIAN: "-id", Language.ENGLISH: ""}
+        uri = ""
+        for language, ending in endings.items():
+            page = weekly_page(summary, Wording(language)).encode("utf-8")
+            uri = results.write(f"{folder}/{week.name}{ending}.html", page)
         _log.info(
             "Week %s: %s dearer, %s cheaper, %s came, %s went. Page: %s",
             week.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sat_hook.domain.prices import ChangeKind, ProductChange
+from sat_hook.domain.prices import ChangeKind, ProductChange, SnapshotOutcome
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
 
@@ -24,6 +24,13 @@ ATTRIBUTES: Mapping[str, str] = {
     "category_name": _("Category"),
 }
 STATUSES: Mapping[int, str] = {1: _("yes"), 2: _("no"), 3: _("not now")}
+
+OUTCOMES: Mapping[SnapshotOutcome, str] = {
+    SnapshotOutcome.SUSPECT: _("not believed"),
+    SnapshotOutcome.OVERTAKEN: _("overtaken by a younger list"),
+    SnapshotOutcome.FAILED: _("failed"),
+}
+"""What became of attempts to read a price list that changed nothing."""
 
 
 class ChangedValue(NamedTuple):

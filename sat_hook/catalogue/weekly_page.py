@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from sat_hook.catalogue import change_words
 from sat_hook.catalogue.weekly import Move, WeekSummary
-from sat_hook.domain.business_day import day_text, moment_text, span_text
-from sat_hook.domain.prices import ListedProduct, SnapshotOutcome, percent_text, price_text
+from sat_hook.domain.prices import ListedProduct, SnapshotOutcome
 from sat_hook.presentation.chart_style import AMBER, BLUE, RED, custom_properties
+from sat_hook.presentation.language import Wording
+from sat_hook.presentation.language import marked as _
 from sat_hook.presentation.templates import templates_of
 
 MAXIMUM_LINES = 200
@@ -31,73 +33,47 @@ class _Section(NamedTuple):
     beyond: int
 
 
-def weekly_page(summary: WeekSummary) -> str:
-    """The page; the same summary gives the same text."""
-    return _TEMPLATES.get_template(
-        "week.html.jinja"
-    ).render(
-        title=f"Prices of account {summary.account}, week {summary.week.name}",
+def weekly_page(summary: WeekSummary, wording: Wording) -> str:
+    """The page in one language; the same summary gives the same text."""
+    parts = _Parts(wording)
+    say, week = wording.text, summary.week
+    is_over = summary.until >= week.until
+    span = say(_("%(since)s to %(until)s") if is_over else _("%(since)s to %(until)s so far"))
+    title = say(_("Prices of account %(account)s, week %(week)s"))
+    return _TEMPLATES.get_template("week.html.jinja").render(
+        language=wording.language.value,
+        title=title % {"account": summary.account, "week": week.name},
         colours=Markup(custom_properties(":root", _COLOURS)),  # noqa: S704 - our own constant
-        summary=summary,
-        figures=_figures(summary),
-        lists_read=summary.attempts.get(SnapshotOutcome.COMPLETE, 0),
-        watching=_watching(summary),
-        gaps=summary.gaps[:MAXIMUM_LINES],
+        span=span % {"since": wording.time(week.since), "until": wording.time(summary.until)},
+        figures=[(wording.number(count), say(words)) for count, words in _figures(summary)],
+        watching=parts.watching(summary),
+        is_alarming=not summary.was_watched,
+        unknown=say(_("No price list is known of")),
+        gaps=parts.gaps(summary),
+        beyond=lambda rows: (
+            say(_("… and %(number)s more (sat prices changes lists them)")) % {"number": wording.number(rows)}
+        ),
         sections=[
-            *_moves("Dearer", "rise", summary.rises),
-            *_moves("Cheaper", "fall", summary.falls),
-            *_statuses(summary),
-            *_products("New", summary.appeared),
-            *_products("Back again", summary.returned),
-            *_products("Gone", summary.disappeared),
+            *parts.moves(_("Dearer"), "rise", summary.rises),
+            *parts.moves(_("Cheaper"), "fall", summary.falls),
+            *parts.statuses(summary),
+            *parts.products(_("New"), summary.appeared),
+            *parts.products(_("Listed again"), summary.returned),
+            *parts.products(_("Not listed any more"), summary.disappeared),
         ],
     )
 
 
 def _figures(summary: WeekSummary) -> tuple[tuple[int, str], ...]:
     return (
-        (summary.listed_after, "products listed"),
-        (len(summary.rises), "dearer"),
-        (len(summary.falls), "cheaper"),
-        (summary.there_and_back, "there and back"),
-        (len(summary.appeared) + len(summary.returned), "new or back"),
-        (len(summary.disappeared), "gone"),
-        (len(summary.statuses), "other status"),
+        (summary.listed_after, _("Products at the end")),
+        (len(summary.rises), _("Dearer")),
+        (len(summary.falls), _("Cheaper")),
+        (summary.there_and_back, _("There and back")),
+        (len(summary.appeared) + len(summary.returned), _("New or back")),
+        (len(summary.disappeared), _("Gone")),
+        (len(summary.statuses), _("For sale or not")),
     )
-
-
-def _watching(summary: WeekSummary) -> str:
-    """How many price lists were read, and the outcome of the other attempts."""
-    complete = summary.attempts.get(SnapshotOutcome.COMPLETE, 0)
-    others = [
-        f"{count:,} {outcome.value}"
-        for outcome, count in summary.attempts.items()
-        if outcome is not SnapshotOutcome.COMPLETE
-    ]
-    read = "1 price list was read" if complete == 1 else f"{complete:,} price lists were read"
-    return read + (f"; {', '.join(others)}" if others else "")
-
-
-def _moves(title: str, kind: str, moves: Sequence[Move]) -> Iterator[_Section]:
-    largest = max((_share(move) for move in moves), default=1.0)
-    rows = []
-    for move in moves[:MAXIMUM_LINES]:
-        before, after = move.prices_rupiah
-        # Widths of bars are pixels, not money.
-        width = max(2, round(_BAR_PIXELS * _share(move) / largest))
-        rows.append(
-            (
-                move.after.code,
-                move.after.name,
-                price_text(before),
-                price_text(after),
-                percent_text(before, after),
-                _BAR.format(kind, width),
-                f"{move.changes:,}",
-            )
-        )
-    heads = ("product", "name", "before", "after", "by", "", "steps")
-    yield from _section(title, heads, rows, len(moves), numbers={2, 3, 4, 6})
 
 
 def _share(move: Move) -> float:
@@ -105,36 +81,85 @@ def _share(move: Move) -> float:
     return abs(after - before) / abs(before)
 
 
-def _statuses(summary: WeekSummary) -> Iterator[_Section]:
-    rows = [
-        (after.code, after.name, before.status_text, after.status_text)
-        for before, after in summary.statuses[:MAXIMUM_LINES]
-    ]
-    heads = ("product", "name", "before", "after")
-    yield from _section("Other status", heads, rows, len(summary.statuses))
+class _Parts:
+    """The parts of the page in one language."""
 
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+        self._say = wording.text
 
-def _products(title: str, products: Sequence[ListedProduct]) -> Iterator[_Section]:
-    rows = [
-        (product.code, product.name, price_text(product.price_rupiah), product.status_text)
-        for product in products[:MAXIMUM_LINES]
-    ]
-    yield from _section(title, ("product", "name", "price", "status"), rows, len(products), numbers={2})
+    def watching(self, summary: WeekSummary) -> str:
+        """How many price lists were read, and the outcome of the other attempts."""
+        complete = summary.attempts.get(SnapshotOutcome.COMPLETE, 0)
+        said = [self._wording.count("%(num)s price list was read", "%(num)s price lists were read", complete)]
+        said += [
+            f"{self._wording.number(count)} {self._say(change_words.OUTCOMES[outcome])}"
+            for outcome, count in summary.attempts.items()
+            if outcome is not SnapshotOutcome.COMPLETE
+        ]
+        told = "; ".join(said)
+        unknown = self._say(_("nothing is known of this week"))
+        return told if complete else f"{told}: {unknown}"
 
+    def gaps(self, summary: WeekSummary) -> str:
+        """The times without a list; empty when there were none."""
+        time = self._wording.time
+        return "; ".join(f"{time(start)} – {time(end)}" for start, end in summary.gaps[:MAXIMUM_LINES])
 
-def _section(
-    title: str,
-    heads: tuple[str, ...],
-    rows: list[Any],
-    all_rows: int,
-    *,
-    numbers: set[int] | frozenset[int] = frozenset(),
-) -> Iterator[_Section]:
-    if rows:
-        yield _Section(f"{title} ({all_rows:,})", heads, rows, frozenset(numbers), all_rows - len(rows))
+    def moves(self, title: str, kind: str, moves: Sequence[Move]) -> Iterator[_Section]:
+        """The products whose prices rose, or fell."""
+        largest = max((_share(move) for move in moves), default=1.0)
+        rupiah, rows = self._wording.rupiah, []
+        for move in moves[:MAXIMUM_LINES]:
+            # Widths of bars are pixels, not money.
+            width = max(2, round(_BAR_PIXELS * _share(move) / largest))
+            rows.append(
+                (
+                    move.after.code,
+                    move.after.name,
+                    *map(rupiah, move.prices_rupiah),
+                    self._wording.change(*move.prices_rupiah),
+                    _BAR.format(kind, width),
+                    self._wording.number(move.changes),
+                )
+            )
+        heads = (_("Product"), _("Name"), _("Before"), _("After"), _("By how much"), "", _("Steps"))
+        yield from self._section(title, heads, rows, len(moves), numbers={2, 3, 4, 6})
+
+    def statuses(self, summary: WeekSummary) -> Iterator[_Section]:
+        """The products that are for sale now, or not any more."""
+        rows = [
+            (after.code, after.name, self._for_sale(before), self._for_sale(after))
+            for before, after in summary.statuses[:MAXIMUM_LINES]
+        ]
+        heads = (_("Product"), _("Name"), _("Before"), _("After"))
+        yield from self._section(_("For sale or not"), heads, rows, len(summary.statuses))
+
+    def products(self, title: str, products: Sequence[ListedProduct]) -> Iterator[_Section]:
+        """Products that came or went."""
+        rows = [
+            (product.code, product.name, self._wording.rupiah(product.price_rupiah), self._for_sale(product))
+            for product in products[:MAXIMUM_LINES]
+        ]
+        heads = (_("Product"), _("Name"), _("Price"), _("For sale"))
+        yield from self._section(title, heads, rows, len(products), numbers={2})
+
+    def _for_sale(self, product: ListedProduct) -> str:
+        said = change_words.STATUSES.get(product.status)
+        return str(product.status) if said is None else self._say(said)
+
+    def _section(
+        self,
+        title: str,
+        heads: tuple[str, ...],
+        rows: list[Any],
+        all_rows: int,
+        *,
+        numbers: set[int] | frozenset[int] = frozenset(),
+    ) -> Iterator[_Section]:
+        if rows:
+            said = f"{self._say(title)} ({self._wording.number(all_rows)})"
+            yield _Section(said, tuple(map(self._say, heads)), rows, frozenset(numbers), all_rows - len(rows))
 
 
 _TEMPLATES = templates_of("sat_hook.catalogue")
-_TEMPLATES.filters["day"] = day_text
-_TEMPLATES.filters["moment"] = moment_text
-_TEMPLATES.filters["span"] = span_text

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.presentation.language import marked as _
@@ -70,6 +70,8 @@ class Formats:
         day = _DAYS[wording.language]
         # A program shows the marks between thousands of the person's own settings.
         numbers = {
+            # Keeps a long number text when a user edits it.
+            Kind.TEXT: "@",
             Kind.COUNT: "#,##0",
             Kind.RUPIAH: "#,##0;[Red]-#,##0;0",
             Kind.DAY: day,
@@ -215,11 +217,28 @@ def one_sheet(
     name: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], wording: Wording
 ) -> bytes:
     """A workbook of one table, as XLSX. Amounts are numbers, days and moments are dates."""
+    out = io.BytesIO()
+    write_one_sheet(out, name, columns, rows, wording)
+    return out.getvalue()
+
+
+def write_one_sheet(
+    out: IO[bytes],
+    name: str,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Cell]],
+    wording: Wording,
+    folder: str | None = None,
+) -> None:
+    """Write a workbook of one table.
+
+    :param folder: where the rows wait, so that memory does not hold them; None keeps them in memory.
+    """
     # Imported here: only requests for a workbook need the library.
     import xlsxwriter  # type: ignore[import-untyped]
 
-    out = io.BytesIO()
-    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+    waiting = {"in_memory": True} if folder is None else {"constant_memory": True, "tmpdir": folder}
+    with xlsxwriter.Workbook(out, waiting) as book:
         sheet = Sheet(book, Formats(book, wording), name, [column.width for column in columns])
         sheet.header(columns)
         sheet.freeze(1)
@@ -227,4 +246,3 @@ def one_sheet(
         for row in rows:
             sheet.line(row, kinds)
         sheet.inside.autofilter(0, 0, max(sheet.row - 1, 1), len(columns) - 1)
-    return out.getvalue()

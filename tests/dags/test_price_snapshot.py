@@ -110,8 +110,9 @@ def test_a_price_that_moves_is_kept_told_and_announced(office: Office) -> None:
     # The weekly page of the same history.
     summary = office.start("product_price_week", day=week.monday.isoformat())
     assert office.end_of(summary) == "success"
-    page = office.stack.layout.spool / "prices" / SAT_ACCOUNT / f"{week.name}.html"
-    assert PRODUCT in page.read_text(encoding="utf-8")
+    for ending in ("", "-id"):
+        page = office.stack.layout.spool / "prices" / SAT_ACCOUNT / f"{week.name}{ending}.html"
+        assert PRODUCT in page.read_text(encoding="utf-8")
     # Where the stack was started on a Monday, its schedule has written one, too.
     told = asset_events(office, "product_price_week")
     assert unquote(summary.rpartition("/")[2]) in {event["source_run_id"] for event in told}

@@ -18,10 +18,11 @@ from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
 from sat_hook.domain.prices import ChangeKind, PriceSnapshot, SnapshotOutcome
 from sat_hook.presentation.language import Language
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.web.api.models import Cursor, Document, Limit, Page, at, route
 from sat_hook.web.api.products import Listing, Price
 from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceFilesDep, PricesDep
-from sat_hook.web.files import as_download, written
+from sat_hook.web.files import TABLES, as_download, written
 
 LARGEST_MOVES = 10
 
@@ -152,22 +153,46 @@ def list_attempts(
     return Page[PriceAttempt].model_validate(prices.attempts(period, person, cursor=cursor, limit=limit))
 
 
+def _change_filter(
+    product: Annotated[str, Query(max_length=200, description="a pattern of codes, like `*-xl`")] = "*",
+    jump_percent: Annotated[
+        int | None, Query(ge=1, le=10**6, description="only prices that moved by at least that much at once")
+    ] = None,
+) -> ChangeFilter:
+    return ChangeFilter(code=product, jump_percent=jump_percent)
+
+
+_Changes = Annotated[ChangeFilter, Depends(_change_filter)]
+_Format = Annotated[TableFormat, Query(alias="format")]
+
+
 @router.get("/price-records/changes", **route(Right.VIEW))
 def list_changes(
     person: CurrentPerson,
     prices: PricesDep,
     period: _Period,
-    product: Annotated[str, Query(max_length=200, description="a pattern of codes, like `*-xl`")] = "*",
-    jump_percent: Annotated[
-        int | None, Query(ge=1, le=10**6, description="only prices that moved by at least that much at once")
-    ] = None,
+    which: _Changes,
     cursor: Cursor = None,
     limit: Limit = USUAL_PAGE,
 ) -> Page[RecordedPriceChange]:
     """List changes of prices, names and statuses, and new and removed products, the oldest first."""
-    which = ChangeFilter(code=product, jump_percent=jump_percent)
     found = prices.changes(period, which, person, cursor=cursor, limit=limit)
     return Page[RecordedPriceChange].model_validate(found)
+
+
+@router.get("/price-records/changes/file", **route(Right.VIEW, files=TABLES))
+def change_file(
+    person: CurrentPerson,
+    files: PriceFilesDep,
+    period: _Period,
+    which: _Changes,
+    file_format: _Format = TableFormat.CSV,
+    language: Language = Language.ENGLISH,
+) -> Response:
+    """Return the same changes as a file, the newest first: XLSX in a language, CSV for programs."""
+    content = files.changes(period, which, person, _workbook_in(language, file_format))
+    headers = as_download(f"price-changes.{file_format.value}")
+    return Response(content, headers=headers, media_type=file_format.media_type)
 
 
 @router.get("/products/{code}/chart", **route(Right.VIEW, files=" ".join(f.media_type for f in ChartFormat)))
@@ -211,10 +236,14 @@ def show_week(
 
 @router.get("/price-records/week/page", **route(Right.VIEW, files="text/html"))
 def week_page(
-    person: CurrentPerson, files: PriceFilesDep, account: AccountQuery = None, of: DayQuery = None
+    person: CurrentPerson,
+    files: PriceFilesDep,
+    account: AccountQuery = None,
+    of: DayQuery = None,
+    language: Language = Language.ENGLISH,
 ) -> Response:
     """Return a week as a page without other files."""
-    page = files.week_page(account, of, person)
+    page = files.week_page(account, of, language, person)
     return Response(page, headers=as_download("week.html"), media_type="text/html")
 
 
@@ -224,11 +253,29 @@ def list_margins(person: CurrentPerson, prices: PricesDep, period: _Period) -> P
     return Page[Margin].of(prices.margins(period, person))
 
 
+@router.get("/price-records/margins/file", **route(Right.FINANCE, files=TABLES))
+def margins_file(
+    person: CurrentPerson,
+    files: PriceFilesDep,
+    period: _Period,
+    file_format: _Format = TableFormat.CSV,
+    language: Language = Language.ENGLISH,
+) -> Response:
+    """Return the margins by day and product as a file: XLSX in a language, CSV for programs."""
+    content = files.margins(period, person, _workbook_in(language, file_format))
+    headers = as_download(f"margins.{file_format.value}")
+    return Response(content, headers=headers, media_type=file_format.media_type)
+
+
 @router.get("/price-records/margins/orders", **route(Right.FINANCE, files="text/csv"))
 def margin_file(person: CurrentPerson, prices: PricesDep, period: _Period) -> StreamingResponse:
     """Return the orders that were sent in a period, with the price listed then, their cost and margin."""
     lines = written(line.encode("utf-8") for line in prices.margin_lines(period, person))
     return StreamingResponse(lines, headers=as_download("margin.csv"), media_type="text/csv")
+
+
+def _workbook_in(language: Language, file_format: TableFormat) -> Language | None:
+    return language if file_format is TableFormat.XLSX else None
 
 
 def _move(move: Move) -> PriceMove:

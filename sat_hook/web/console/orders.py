@@ -10,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from sat_hook.application.listings import Listings, OrderPage
 from sat_hook.application.order_details import OrderDetails
+from sat_hook.application.order_exports import OrderWords
 from sat_hook.application.pages import MAXIMUM_PAGE
 from sat_hook.application.status_rechecks import Recheck
 from sat_hook.commands.reasons import checked_reason
@@ -69,7 +70,8 @@ def export(
     file_format: Annotated[TableFormat, Query(alias="format")],
     batch: Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")] = "",
 ) -> StreamingResponse:
-    content = exports.export(choice.filter(batch or None), file_format, site.person)
+    said = OrderWords(site.wording, {state: one.text for state, one in words.ORDERS.items()}, words.WHY)
+    content = exports.export(choice.filter(batch or None), file_format, site.person, said)
     headers = as_download(f"orders-{datetime.now(WIB):%Y-%m-%d-%H%M}.{file_format.value}")
     return StreamingResponse(parts_of(content), headers=headers, media_type=file_format.media_type)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+import httpx
 import openpyxl
 import pytest
 
@@ -21,11 +22,12 @@ from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.domain.prices import RecordedChange
 from sat_hook.presentation.language import Language
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import SENT, Office, office_in
 from tests.orders import ACCOUNT, T0
 from tests.price_shop import Shop
-from tests.web_host import FakeAccounts, FakeHost
+from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
 SEER = Person("vera", frozenset({Right.VIEW}))
 FINANCE = Person("fina", frozenset({Right.VIEW, Right.FINANCE}))
@@ -156,6 +158,26 @@ def test_changes_leave_as_a_file(prices: Prices, monkeypatch: pytest.MonkeyPatch
         files.changes(ALL, EVERY, SEER, None)
 
 
+async def test_a_program_takes_price_changes_and_margins_as_files(prices: Prices) -> None:
+    """A workbook in a language, or CSV; margins need the right to finance."""
+    host = prices.installation
+    assert isinstance(host, FakeHost)
+    host.users |= {one.name: FakeUser(one.name, one.rights) for one in (SEER, FINANCE)}
+    transport = httpx.ASGITransport(create_app(host))
+    query: dict[str, str] = {"since": ALL.since.isoformat(), "until": ALL.until.isoformat()}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1/price-records") as client:
+        for path, title in (("changes", "Waktu (WIB)"), ("margins", "Hari")):
+            asked = {"params": query, "headers": {"authorization": "Bearer fina"}}
+            lines = await client.get(f"/{path}/file", **asked)
+            assert lines.headers["content-type"].startswith("text/csv"), lines.text
+            query |= {"format": "xlsx", "language": "id"}
+            book = await client.get(f"/{path}/file", **asked)
+            assert openpyxl.load_workbook(io.BytesIO(book.content)).worksheets[0]["A1"].value == title
+            query = {"since": query["since"], "until": query["until"]}
+        seen = await client.get("/margins/file", params=query, headers={"authorization": "Bearer vera"})
+        assert seen.status_code == 403
+
+
 @pytest.fixture
 def office(database: ApplicationDatabase) -> Iterator[Office]:
     """A batch of which some orders succeeded, on two days."""
@@ -224,7 +246,7 @@ def test_everything_needs_the_right_to_view(prices: Prices) -> None:
         lambda: prices.compare(ALL, ["x"], NOBODY),
         lambda: prices.week(ACCOUNT, None, NOBODY),
         lambda: files.changes(ALL, EVERY, NOBODY, None),
-        lambda: files.week_page(ACCOUNT, None, NOBODY),
+        lambda: files.week_page(ACCOUNT, None, Language.ENGLISH, NOBODY),
         lambda: files.chart(ALL, "x", ChartFormat.SVG, Language.ENGLISH, NOBODY),
     ):
         with pytest.raises(RightMissingError, match="view"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
+import openpyxl
 import pytest
 from fastapi import FastAPI
 
@@ -18,9 +20,11 @@ from sat_hook.application.batch_standing import BatchStanding
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import actions_since
 from sat_hook.domain.order import OrderState
+from sat_hook.presentation.language import Language, Wording
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
+from sat_hook.web.console import words
 from sat_hook.web.console.batches import words_of_open_orders
 from stack.databases import ApplicationDatabase
 from tests.integration.web.test_who_did_what import ORDER, fill
@@ -308,6 +312,25 @@ async def test_what_matches_leaves_as_a_file_of_text(browser: Browser) -> None:
     unknown = await browser.ask("GET", f"/orders/export?format=csv&batch={UNKNOWN_BATCH}")
     assert unknown.status_code == 404
     assert (await browser.ask("GET", "/orders/export?format=exe")).status_code == 422
+
+
+async def test_a_workbook_of_orders_is_in_the_persons_language(browser: Browser) -> None:
+    """Words in the language, amounts as numbers, long numbers as text; a program gets the usual names."""
+    for language, heads in (
+        (Language.ENGLISH, ("Order", "State")),
+        (Language.INDONESIAN, ("Pesanan", "Status")),
+    ):
+        said = {*heads, Wording(language).text(words.ORDERS[OrderState.HELD].text)}
+        header = {"accept-language": language.value}
+        file = await browser.ask("GET", "/orders/export?format=xlsx&state=held", headers=header)
+        sheet = openpyxl.load_workbook(io.BytesIO(file.content)).worksheets[0]
+        cells = {cell.value: cell for row in sheet.iter_rows() for cell in row}
+        assert said <= cells.keys(), cells.keys()
+        assert any(isinstance(value, int) and value > 1_000 for value in cells)
+        assert all(isinstance(row[2].value, str) for row in sheet.iter_rows())
+    plain = await browser.ask("GET", "/v1/orders/export?format=xlsx&state=held")
+    sheet = openpyxl.load_workbook(io.BytesIO(plain.content)).worksheets[0]
+    assert [cell.value for cell in sheet[1]][:2] == ["order_id", "row"]
 
 
 async def test_who_took_orders_as_a_file_is_recorded(browser: Browser) -> None:

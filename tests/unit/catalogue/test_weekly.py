@@ -25,10 +25,12 @@ from sat_hook.domain.prices import (
     RecordedChange,
     SnapshotOutcome,
 )
+from sat_hook.presentation.language import Language, Wording
 from sat_hook.store.prices import OrderMargin
 from tests.orders import T0
 from tests.price_lists import by_code, product
 
+ENGLISH = Wording(Language.ENGLISH)
 WEEK = Week.of(date(2026, 11, 18))
 
 
@@ -127,15 +129,17 @@ def test_the_page_says_all_of_it_and_runs_nothing(monkeypatch: pytest.MonkeyPatc
     evil = '<script>alert("x")</script>'
     lines = [product(code, 1_000, name=evil) for code in "abc"]
     week = story(by_code(*lines), by_code(*(line._replace(price_rupiah=2_000) for line in lines)))
-    text = weekly_page(week)
+    text = weekly_page(week, ENGLISH)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "Dearer (3)" in text
-    assert "+100.0 %" in text
+    assert "+100.0%" in text
     assert "2026-W47" in text
     monkeypatch.setattr(pages, "MAXIMUM_LINES", 2)
-    assert "and 1 more" in weekly_page(week)
-    assert "nothing is known of this week" in weekly_page(replace(week, attempts={}))
+    assert "and 1 more" in weekly_page(week, ENGLISH)
+    in_indonesian = weekly_page(week, Wording(Language.INDONESIAN))
+    assert all(said in in_indonesian for said in ('lang="id"', "Lebih mahal (3)", "Rp\u00a01.000", "+100,0%"))
+    assert "nothing is known of this week" in weekly_page(replace(week, attempts={}), ENGLISH)
 
 
 def order(**more: object) -> OrderMargin:

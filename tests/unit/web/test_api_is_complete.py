@@ -30,10 +30,7 @@ OTHERWISE = {
         ("PricesDep.compare", "PricesDep.freshness", "PricesDep.product"),
         "GET /v1/price-records and /v1/products have the same records",
     ),
-    **dict.fromkeys(
-        ("PriceFilesDep.changes", "PriceFilesDep.margins", "PricesDep.margins_by_day"),
-        "GET /v1/price-records/changes, /margins and /margins/orders",
-    ),
+    "PricesDep.margins_by_day": "GET /v1/price-records/margins/file",
     **dict.fromkeys(
         ("AuditLogDep.accounts", "SettlementsDep.accounts"),
         "GET /v1/account-standings lists them",

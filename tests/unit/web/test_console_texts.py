@@ -34,6 +34,7 @@ TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
 COVER = AUDIT / "templates" / "cover.html.jinja"
 PRICE = CATALOGUE / "templates" / "price.html.jinja"
 PRICE_FILES = Path(str(files("sat_hook.application"))) / "price_files.py"
+ORDER_FILES = Path(str(files("sat_hook.application"))) / "order_exports.py"
 # The modules of reports; in others `text` and `count` are no translations.
 REPORT_MODULES = (
     "report_*.py",
@@ -50,7 +51,9 @@ PYTHON = sorted(
         AUDIT / "cover.py",
         CATALOGUE / "chart.py",
         CATALOGUE / "change_words.py",
+        CATALOGUE / "weekly_page.py",
         PRICE_FILES,
+        ORDER_FILES,
     }
 )
 # Without this Babel passes over a template that it cannot read, and every text in it.
