@@ -17,7 +17,7 @@ from sat_hook.application.rights import Person, Right
 from sat_hook.domain.books_commands import DecideBreaks, Seen
 from sat_hook.domain.breaks import BreakState
 from sat_hook.presentation.language import Language
-from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation import book_commands, report_pdf
 from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.kept_reports import report_of
 from sat_hook.store.breaks import BreakTable
@@ -34,6 +34,12 @@ FINA = Person("fina", frozenset({Right.FINANCE, Right.SIGN_OFF}))
 ADAM = Person("adam", frozenset({Right.FINANCE, Right.SIGN_OFF}))
 VERA = Person("vera", frozenset({Right.VIEW}))
 REASON = "all looked at"
+
+
+@pytest.fixture(autouse=True)
+def plain_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PDFs without sheets: to lay them out takes longer than everything else here."""
+    monkeypatch.setattr(report_pdf, "render_pdf", lambda *of: b"%PDF-")
 
 
 @pytest.fixture
@@ -234,8 +240,11 @@ def test_a_later_close_that_carries_the_break_makes_no_version(day: Planted, rep
     assert [one.number for one in later.versions] == [1, 2, 3]
 
 
-def test_files_are_those_of_a_version(day: Planted, reports: DayReports) -> None:
+def test_files_are_those_of_a_version(
+    day: Planted, reports: DayReports, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each kind has its name and version; a later decision is another version, and the first stays."""
+    monkeypatch.undo()  # its PDFs are read
 
     def content(kind: FileKind, number: int | None = None) -> tuple[str, bytes]:
         name, file = reports.file("sat_default", DAY.day, kind, Language.INDONESIAN, FINA, number)
