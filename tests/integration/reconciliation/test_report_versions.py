@@ -10,7 +10,7 @@ import pytest
 
 from sat_hook.domain.breaks import BreakState
 from sat_hook.presentation.language import Language
-from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation import book_commands, report_pdf
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.kept_reports import KeptReport, report_of
 from sat_hook.web.files import archive_of
@@ -62,8 +62,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(day: Planted) -> Desk:
-    """The desk of an ordinary day."""
+def desk(day: Planted, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk of an ordinary day. Of its PDFs, the English ones are read, and laid out."""
+    render_pdf = report_pdf.render_pdf
+    monkeypatch.setattr(
+        report_pdf, "render_pdf", lambda *of: render_pdf(*of) if Language.ENGLISH in of else b"%PDF-"
+    )
     return Desk(day)
 
 
