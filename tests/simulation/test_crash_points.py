@@ -38,6 +38,7 @@ BOUNDARIES = {
     "after a commit",
     "before the guards' lock",
     "after the guards' lock",
+    "before the guards read",
     "before the funds' lock",
     "after the funds' lock",
     "before a checkout is sent",
