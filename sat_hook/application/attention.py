@@ -21,7 +21,7 @@ from sat_hook.domain.funds import available_rupiah
 from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
-from sat_hook.pipeline.rules_page import rules_as_shown
+from sat_hook.pipeline.rule_changes import rules_as_shown
 from sat_hook.store.account_lists import AccountKeys, AccountLists, SaldoPoint
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, FoundBatch

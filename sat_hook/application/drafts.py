@@ -1,8 +1,9 @@
-"""Drafts: upload or paste rows, map their columns, mend them and look at them."""
+"""Drafts: upload or paste rows, map their columns, mend them and look at them; and empty files to fill in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
@@ -19,15 +20,17 @@ from sat_hook.application.draft_views import (
     view_of,
 )
 from sat_hook.application.errors import DraftChangedError, DraftNotFoundError, DraftRefusedError
-from sat_hook.application.installation import names_of
+from sat_hook.application.installation import Installation, names_of
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.draft import Draft, PaysAgain, bad_rows_csv, change_of, draft_of
 from sat_hook.pipeline.errors import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetRow
+from sat_hook.pipeline.order_template import TemplateProduct, template_csv, template_workbook
 from sat_hook.pipeline.row_findings import Light, RowFinding
 from sat_hook.pipeline.sheet_reading import PASTED_NAME, read_pasted, read_sheet
+from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.order_drafts import OrderDrafts, StoredDraft
 
 MAXIMUM_DRAFTS = 20
@@ -310,3 +313,29 @@ def reading(read: Callable[[], T]) -> T:
         return read()
     except OrderFileError as error:
         raise DraftRefusedError(error.code, str(error), **error.facts) from None
+
+
+def order_template(
+    installation: Installation, file_format: TableFormat, person: Person, account: str | None = None
+) -> bytes:
+    """An empty order file.
+
+    :param account: whose catalogue gives the products of a workbook; None leaves them out.
+    :raises SATError: SAT's price list cannot be read.
+    """
+    person.require(Right.SUBMIT)
+    if file_format is TableFormat.CSV:
+        return template_csv()
+    return template_workbook(() if account is None else _products(installation, account))
+
+
+def _products(installation: Installation, account: str) -> list[TemplateProduct]:
+    """The active products by code, with their prices; bills have none."""
+    connection = names_of(installation.accounts, account).connection
+    with closing(installation.accounts.connect(connection, installation.store().database)) as sat:
+        listed = sat.list_product()
+    return sorted(
+        TemplateProduct(one.code, one.name, None if one.is_inquiry else one.price_rupiah)
+        for one in listed
+        if one.code and one.is_active and not one.unreadable
+    )

@@ -13,8 +13,7 @@ from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.guards import AccountRules
-from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
-from sat_hook.pipeline.rules_page import rules_as_shown
+from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules, rules_as_shown
 
 
 @dataclass(frozen=True, slots=True)

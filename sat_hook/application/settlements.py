@@ -205,7 +205,7 @@ class Settlements(Service):
         :raises RivalFilesError: other files have the same orders, and it does not replace them.
         """
         stored = self._load(upload_id, person)
-        from sat_hook.reconciliation.settlement_upload import import_file
+        from sat_hook.reconciliation.settlement_preview import import_file
 
         of_name = day_in_name(stored.name)
         if of_name is None and day is None:
@@ -247,7 +247,7 @@ class Settlements(Service):
 
     def _mapping_for(self, account: str, name: str, content: bytes) -> SettlementMapping:
         """The first of the known mappings that reads a file; the default one with the file's delimiter."""
-        from sat_hook.reconciliation.settlement_choice import kept_mappings
+        from sat_hook.reconciliation.settlement import kept_mappings
         from sat_hook.reconciliation.settlement_preview import guessed_delimiter, preview_settlement
 
         books = self.keeper.books_without_breaks(account)
@@ -262,7 +262,7 @@ class Settlements(Service):
         return default
 
     def _rivals(self, stored: StoredUpload, day: date, mapping: SettlementMapping) -> tuple[str, ...]:
-        from sat_hook.reconciliation.settlement_upload import rivals_of_upload
+        from sat_hook.reconciliation.settlement_preview import rivals_of_upload
 
         return rivals_of_upload(
             self.keeper.books_without_breaks(stored.account),

@@ -22,8 +22,14 @@ from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import ReconciliationError, SettlementRefusedError
-from sat_hook.reconciliation.settlement import Keep, keep_settlement, load_settlement, mapping_from
-from sat_hook.reconciliation.settlement_choice import KnownMappings, kept_mappings
+from sat_hook.reconciliation.settlement import (
+    Keep,
+    KnownMappings,
+    keep_settlement,
+    kept_mappings,
+    load_settlement,
+    mapping_from,
+)
 from sat_hook.reconciliation.settlement_names import (
     day_in_name,
     family_of,

@@ -43,7 +43,6 @@ from sat_hook.web.console import decisions as decision_pages
 from sat_hook.web.console import notifications as notification_pages
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console import products as product_pages
-from sat_hook.web.console import runs as run_pages
 from sat_hook.web.console import settlements as settlement_pages
 from sat_hook.web.console import top_ups as top_up_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
@@ -126,7 +125,6 @@ def _routes() -> list[BaseRoute]:
         notification_pages.router,
         audit_log.router,
         audit_evidence.router,
-        run_pages.router,
     ):
         routes.include_router(page, prefix=PREFIX, include_in_schema=False)
     return routes.routes

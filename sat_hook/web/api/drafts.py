@@ -10,8 +10,7 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_submissions import DraftSubmissions
 from sat_hook.application.draft_views import LEFT_OUT, MAXIMUM_PAGE_ROWS, DraftView
-from sat_hook.application.drafts import CellEdit, Drafts
-from sat_hook.application.order_templates import order_template
+from sat_hook.application.drafts import CellEdit, Drafts, order_template
 from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
 from sat_hook.pipeline.row_findings import Light

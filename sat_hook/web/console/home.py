@@ -1,4 +1,4 @@
-"""The first page: what needs a person, the deposits, today's batches; and the choice of language."""
+"""The first page: what needs a person, deposits, today's batches; the choice of language; the page of a run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Form, Path, Request
+from fastapi.responses import RedirectResponse, Response
 
 from sat_hook.application.attention import NeedKind, NeedRow
 from sat_hook.application.batch_standing import BatchQuery
@@ -17,12 +17,15 @@ from sat_hook.domain.business_day import day_bounds
 from sat_hook.web.console import words
 from sat_hook.web.console.language import COOKIE, Language
 from sat_hook.web.console.site import YEAR_SECONDS, Site, SiteDep, go_to
-from sat_hook.web.dependencies import ListingsDep
+from sat_hook.web.dependencies import BatchStartsDep, ListingsDep, RunsDep
 
 SHOWN_BATCHES = 10
 SHOWN_STOPPED = 5
 
 router = APIRouter()
+
+_DagId = Annotated[str, Path(max_length=250)]
+_RunId = Annotated[str, Path(max_length=250)]
 
 _PLACES: Mapping[NeedKind, tuple[str, Mapping[str, str]]] = {
     NeedKind.APPROVALS: ("/approvals", {}),
@@ -57,6 +60,18 @@ def home(site: SiteDep, listings: ListingsDep) -> Response:
         batches=listings.batches(BatchQuery(since=start, before=end), site.person, limit=SHOWN_BATCHES),
         words=words,
     )
+
+
+@router.get("/runs/{dag_id}/{run_id:path}")
+def batch_of_run(
+    dag_id: _DagId, run_id: _RunId, site: SiteDep, starts: BatchStartsDep, runs: RunsDep
+) -> Response:
+    """The page of the run's batch. A run of another kind, or one that has no batch yet, gets a page that says
+    so."""
+    batch_id = starts.batch_of_run(dag_id, run_id, site.person, runs)
+    if batch_id is None:
+        return site.page("run_without_batch")
+    return RedirectResponse(site.url(f"/batches/{batch_id}"), 303)
 
 
 def _words(need: NeedRow) -> words.Words:
