@@ -113,6 +113,7 @@ class Sheet:
         self.formats = formats
         self.row = 0
         self._widths = widths
+        self._kinds: Sequence[Kind] = ()
         self.inside: Any = book.add_worksheet(self.name)
         for place, width in enumerate(widths):
             self.inside.set_column(place, place, width)
@@ -143,6 +144,7 @@ class Sheet:
 
     def header(self, columns: Sequence[Column]) -> None:
         """The titles of a table."""
+        self._kinds = [column.kind for column in columns]
         for place, column in enumerate(columns):
             is_number = column.kind in _FIGURES
             look = self.formats.header_of_numbers if is_number else self.formats.header
@@ -156,8 +158,12 @@ class Sheet:
         self._write(1, cell, self.formats.plain[kind])
         self.row += 1
 
-    def line(self, cells: Sequence[Cell], kinds: Sequence[Kind], *, is_total: bool = False) -> None:
-        """A row of a table, as high as its prose needs: not every program fits the height itself."""
+    def line(self, cells: Sequence[Cell], kinds: Sequence[Kind] = (), *, is_total: bool = False) -> None:
+        """A row of a table, as high as its prose needs: not every program fits the height itself.
+
+        :param kinds: how its cells look; by default as the columns of the last header.
+        """
+        kinds = kinds or self._kinds
         looks = self.formats.total if is_total else self.formats.plain
         lines = max(
             (
@@ -242,7 +248,6 @@ def write_one_sheet(
         sheet = Sheet(book, Formats(book, wording), name, [column.width for column in columns])
         sheet.header(columns)
         sheet.freeze(1)
-        kinds = [column.kind for column in columns]
         for row in rows:
-            sheet.line(row, kinds)
+            sheet.line(row)
         sheet.inside.autofilter(0, 0, max(sheet.row - 1, 1), len(columns) - 1)

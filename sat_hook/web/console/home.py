@@ -1,4 +1,4 @@
-"""The first page: what needs a person, deposits, today's batches; the choice of language; the page of a run."""
+"""The first page: what needs a person, deposits, batches of today; the choice of language; a run's page."""
 
 from __future__ import annotations
 
