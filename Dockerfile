@@ -34,7 +34,9 @@ COPY plugins /opt/sat/plugins
 COPY sandbox /opt/sat/sandbox
 COPY scripts/sat-sandbox /opt/sat/scripts/
 COPY docker/api-server.sh docker/probe.py docker/supervise.py /opt/sat/docker/
+COPY docker/airflow_local_settings.py /opt/sat/config/
 ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/opt/sat/config \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     AIRFLOW_HOME=/var/lib/airflow \

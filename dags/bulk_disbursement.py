@@ -243,5 +243,5 @@ with DAG(
         doc_md="Write the result file, row by row what was submitted plus the verdict.",
     )
 
-    intake >> validate >> check_balance >> plan >> quote >> close_quotes
+    intake >> validate >> [check_balance, plan] >> quote >> close_quotes
     close_quotes >> guard >> approve >> reserve >> execute >> wait >> results

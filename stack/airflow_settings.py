@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stack.credentials import AIRFLOW_RIGHTS, AIRFLOW_ROLE, AIRFLOW_USERS, Credentials
@@ -17,21 +18,7 @@ from stack.ports import Ports
 SAT_ACCOUNT = "demo"
 METADATA_DATABASE = "airflow"
 APPLICATION_DATABASE = "sat"
-
-#: Airflow imports this file as each part starts. Tasks are forks of the scheduler, and forks of the DAG
-#: processor read the DAG files: with these modules in memory, no fork takes most of a second to import them.
-LOCAL_SETTINGS = """\
-from importlib import import_module
-from pkgutil import iter_modules
-
-from sat_hook import operators, sensors
-
-__all__ = ()
-
-for package in (operators, sensors):
-    for module in iter_modules(package.__path__, f"{package.__name__}."):
-        import_module(module.name)
-"""
+LOCAL_SETTINGS = Path(__file__).parent.parent / "docker" / "airflow_local_settings.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +90,8 @@ class AirflowSettings:
                 "TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
                 "ORPHANED_TASKS_CHECK_INTERVAL": "30",
             },
+            # The process that runs a task may miss its end, and then stays busy for this long.
+            "WORKERS": {"MIN_HEARTBEAT_INTERVAL": "1"},
             "TRIGGERER": {"TRIGGERER_HEALTH_CHECK_THRESHOLD": "15"},
             "DAG_PROCESSOR": {
                 "REFRESH_INTERVAL": "5",
@@ -196,7 +185,11 @@ class AirflowSettings:
             self.layout.command_line_settings, _as_environment_file(self.command_line_environment())
         )
         write_private(self.layout.airflow_settings, _as_environment_file(self.environment()))
-        write_private(self.layout.airflow_config / "airflow_local_settings.py", LOCAL_SETTINGS)
+        self.write_local_settings(self.layout.airflow_config)
+
+    def write_local_settings(self, folder: Path) -> None:
+        """Copy the Python file that Airflow imports as each of its parts starts."""
+        write_private(folder / LOCAL_SETTINGS.name, LOCAL_SETTINGS.read_text("utf-8"))
 
 
 def _as_environment_file(values: dict[str, str]) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.triggers.base import BaseTrigger
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
 from psycopg2.extensions import parse_dsn
 
 from sandbox.testing import SandboxServer
 from stack.databases import ApplicationDatabase
 from tests.pipeline import Line
 
+SUCCESS = "success"
+"""The end of a wait that ended its task itself."""
 CONNECTIONS = {"sat_conn_id": "sat_test", "db_conn_id": "sat_test_db"}
 
 
@@ -49,8 +51,10 @@ def database_connection(dsn: str) -> str:
 
 
 async def fired(trigger: BaseTrigger) -> dict[str, Any]:
-    """The payload of a trigger's only event."""
+    """The payload of a trigger's only event, or the XComs of one that ends its task."""
     (event,) = [event async for event in trigger.run()]
+    if isinstance(event, TaskSuccessEvent):
+        return {"end": SUCCESS, **(event.xcoms or {})}
     payload: dict[str, Any] = event.payload
     return payload
 

@@ -154,7 +154,9 @@ def _as_bytes(pem: bytes | str) -> bytes:
 
 def _load_private_key(pem: bytes, passphrase: bytes | None) -> rsa.RSAPrivateKey:
     try:
-        key = serialization.load_pem_private_key(pem, passphrase)
+        # The check of the primes takes 40 ms, which each task would pay. For a key of our own a trial
+        # signature is enough.
+        key = serialization.load_pem_private_key(pem, passphrase, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         # The parser's message can quote the input; a private key must not reach a log that way.
         raise MalformedKeyError(
@@ -166,7 +168,18 @@ def _load_private_key(pem: bytes, passphrase: bytes | None) -> rsa.RSAPrivateKey
         raise MalformedKeyError(
             f"the private key has {key.key_size} bits; at least {MINIMUM_KEY_BITS} are required"
         )
+    _try_key(key)
     return key
+
+
+def _try_key(key: rsa.RSAPrivateKey) -> None:
+    scheme = _SIGNING_SCHEMES[Padding.PSS]
+    try:
+        key.public_key().verify(key.sign(b"", scheme, hashes.SHA256()), b"", scheme, hashes.SHA256())
+    except (InvalidSignature, ValueError) as error:
+        raise MalformedKeyError(
+            "the private key is damaged: what it signs cannot be verified"
+        ) from error.with_traceback(None)
 
 
 def _load_public_key(pem: bytes) -> rsa.RSAPublicKey:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+from sat_hook.pipeline.escalations import escalated_orders
 from sat_hook.pipeline.progress import in_words, progress_of
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.triggers.order_wait import ENDED, GAVE_UP, SATOrderWaitTrigger
 from sat_hook.triggers.order_watch import LONGEST_SLEEP_SECONDS, Wait
 
@@ -47,12 +53,21 @@ class Reporting:
 class SATBatchTrigger(SATOrderWaitTrigger):
     """Fires when no order of the batch is in flight, or when the deadline has passed.
 
-    Its lines appear in the log of the waiting task.
+    Its lines appear in the log of the waiting task. If no order is with people, it ends the task itself, as
+    successful; otherwise the task resumes and names them.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._reporting = Reporting()
+
+    async def event_of_end(self, wait: Wait) -> TriggerEvent:
+        store = wait.watch.application.handler.store
+        with suppress(StoreUnavailableError):
+            if not (await asyncio.to_thread(escalated_orders, store, self.batch_id)).orders:
+                self.log.info("Every order of batch %s that was sent has ended.", self.batch_id)
+                return TaskSuccessEvent(xcoms={"return_value": 0})
+        return await super().event_of_end(wait)
 
     def seconds_to_news(self) -> float:
         return max(LONGEST_SLEEP_SECONDS, self._reporting.seconds_to_look(time.monotonic()))

@@ -52,6 +52,11 @@ class SATOrderWaitTrigger(BaseTrigger):
         """
         raise NotImplementedError
 
+    async def event_of_end(self, wait: Wait) -> TriggerEvent:
+        """The event that tells that every awaited order has ended."""
+        del wait
+        return TriggerEvent({"end": ENDED, "in_flight": 0})
+
     def seconds_to_news(self) -> float | None:
         """When to ask for :meth:`news`, if nothing changes before; None: not at all."""
         return None
@@ -75,7 +80,7 @@ class SATOrderWaitTrigger(BaseTrigger):
                 continue
             await self._log_news(wait)
             if not left:
-                return TriggerEvent({"end": ENDED, "in_flight": 0})
+                return await self.event_of_end(wait)
             seconds = (deadline - wait.watch.now()).total_seconds()
             if seconds <= 0:
                 return TriggerEvent({"end": GAVE_UP, "in_flight": left})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stack.airflow_settings import APPLICATION_DATABASE, LOCAL_SETTINGS, SAT_ACCOUNT, AirflowSettings
+from stack.airflow_settings import APPLICATION_DATABASE, SAT_ACCOUNT, AirflowSettings
 from stack.credentials import AIRFLOW_ROLE
 from stack.databases import ApplicationDatabase
 from stack.layout import write_private
@@ -180,7 +180,7 @@ class ClusterSettings(AirflowSettings):
         for part in AIRFLOW_PARTS:
             config = self.home(part) / "config"
             config.mkdir(parents=True, exist_ok=True)
-            write_private(config / "airflow_local_settings.py", LOCAL_SETTINGS)
+            self.write_local_settings(config)
         write_private(self.folder / "redis.conf", self._redis())
 
     def _redis(self) -> str:

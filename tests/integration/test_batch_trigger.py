@@ -20,12 +20,12 @@ from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain.order import OrderState
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.poll_schedule import AwaitedOrders, PollScope, PostgresPollSchedule, callback_channel
-from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
+from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
 from sat_hook.triggers.order import SATOrderTrigger
 from sat_hook.triggers.order_wait import SATOrderWaitTrigger
 from sat_hook.triggers.order_watch import OrderWatch
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import fired, give_connections
+from tests.airflow_connections import SUCCESS, fired, give_connections
 from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
@@ -110,14 +110,14 @@ def test_it_survives_its_own_serialisation() -> None:
 async def test_a_batch_without_orders_in_flight_ends_at_once(line: Line) -> None:
     """Nothing to wait for is an end."""
     batch_id = await asyncio.to_thread(ready, line, 1)
-    assert await fired(trigger(batch_id)) == {"end": ENDED, "in_flight": 0}
+    assert await fired(trigger(batch_id)) == {"end": SUCCESS, "return_value": 0}
 
 
 async def test_polling_alone_ends_a_batch(line: Line) -> None:
     """No callback ever comes; the schedule finds every end."""
     batch_id = await asyncio.to_thread(ready, line, 5)
     await asyncio.to_thread(line.execute, batch_id)
-    assert (await fired(trigger(batch_id)))["end"] == ENDED
+    assert (await fired(trigger(batch_id)))["end"] == SUCCESS
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
@@ -133,7 +133,7 @@ async def test_a_callback_wakes_it_within_a_second(
             assert not task.done()
             await asyncio.to_thread(call_back, line, database, batch_id)
             began = time.monotonic()
-            assert (await asyncio.wait_for(task, 100))["end"] == ENDED
+            assert (await asyncio.wait_for(task, 100))["end"] == SUCCESS
             assert time.monotonic() - began < 30
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
@@ -147,7 +147,7 @@ async def test_a_callback_that_came_before_it_listened_is_not_lost(
     await asyncio.sleep(0.5)
     await asyncio.to_thread(call_back, line, database, batch_id)
     with slow_polls(monkeypatch):
-        assert (await asyncio.wait_for(fired(trigger(batch_id)), 100))["end"] == ENDED
+        assert (await asyncio.wait_for(fired(trigger(batch_id)), 100))["end"] == SUCCESS
 
 
 async def test_it_outlives_a_cut_connection(line: Line, database: ApplicationDatabase) -> None:
@@ -172,7 +172,7 @@ async def test_two_instances_at_once_share_the_work(line: Line) -> None:
     batch_id = await asyncio.to_thread(ready, line, 40)
     await asyncio.to_thread(line.execute, batch_id)
     ends = await asyncio.gather(fired(trigger(batch_id)), fired(trigger(batch_id)))
-    assert [end["end"] for end in ends] == [ENDED, ENDED]
+    assert [end["end"] for end in ends] == [SUCCESS, SUCCESS]
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
     for order in line.orders(batch_id).values():
         assert order.version <= 7, "no order was ended twice"
@@ -194,7 +194,7 @@ async def test_a_key_that_is_added_while_it_waits_ends_the_batch(
         await asyncio.sleep(1)  # what cannot be read changes nothing
         assert not task.done()
         (tmp_path / "demo_sat.pem").write_bytes(key_of_sat)
-        assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+        assert (await asyncio.wait_for(task, 60))["end"] == SUCCESS
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
@@ -227,7 +227,7 @@ async def test_another_password_of_the_database_is_found_while_it_waits(
             assert not task.done()
             line.server.set_faults({"faults": []})
             monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", new)
-            assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+            assert (await asyncio.wait_for(task, 60))["end"] == SUCCESS
     finally:
         with superuser(database) as cursor:
             cursor.execute(f"DROP ROLE {login}")
@@ -249,7 +249,7 @@ async def test_another_account_or_sat_in_the_connection_is_not_asked(
         monkeypatch.setenv(
             "AIRFLOW_CONN_SAT_TEST", changed.replace(line.server.api_url, "http://127.0.0.1:9/api")
         )
-        assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+        assert (await asyncio.wait_for(task, 60))["end"] == SUCCESS
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
@@ -353,7 +353,7 @@ async def test_a_failover_is_waited_out(line: Line, database: ApplicationDatabas
             await asyncio.sleep(1.5)
             assert not task.done()
             cursor.execute(f"{role} RESET default_transaction_read_only")
-            assert (await asyncio.wait_for(task, 100))["end"] == ENDED
+            assert (await asyncio.wait_for(task, 100))["end"] == SUCCESS
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
