@@ -58,7 +58,7 @@ class Moments:
 def main() -> None:
     """Start a stack, measure, and stop it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("--batches", type=int, default=1, help="submitted at once")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1], help="submitted at once")
     parser.add_argument("--orders", type=int, default=5, help="of a batch")
     parser.add_argument("--rounds", type=int, default=3, help="one after the other; medians count")
     parser.add_argument("--waiting", type=int, default=0, help="batches that wait for approval")
@@ -67,13 +67,16 @@ def main() -> None:
     )
     wanted = parser.parse_args()
     with _running(dict(one.split("=", 1) for one in wanted.set)) as stack:
-        bench = LatencyBench(stack)
+        bench = LatencyBench(stack, wanted.orders)
+        # The first batch warms the parts up and is not counted.
+        bench.measure(1)
         if wanted.waiting:
-            bench.park(wanted.waiting, wanted.orders)
-        for number in range(wanted.rounds + 1):
-            # The first round warms the parts up and is not counted.
-            bench.measure(wanted.batches, wanted.orders, counts=number > 0 or not wanted.rounds)
-        bench.show()
+            bench.park(wanted.waiting)
+        for batches in wanted.batches:
+            bench.forget()
+            for _ in range(wanted.rounds):
+                bench.measure(batches)
+            bench.show()
 
 
 @contextmanager
@@ -98,23 +101,28 @@ def _running(overrides: Mapping[str, str]) -> Iterator[Stack]:
 class LatencyBench:
     """Batches on a running stack, and what Airflow and the log say about them."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, orders: int) -> None:
         self._stack = stack
+        self._orders = orders
         settings = stack.settings()
-        self._url = settings.airflow_url
         self._airflow = AirflowApi(settings.airflow_url, "ops", stack.credentials.user_passwords["ops"])
         self._application = settings.application.reader_dsn
         self._metadata = settings.metadata_dsn(settings.ports.postgres)
         self._numbers = itertools.count(10_000_000)
+        self.forget()
+        while not self._airflow.has_dag(DAG_ID):
+            time.sleep(POLL_SECONDS)
+
+    def forget(self) -> None:
+        """Forget what was measured."""
         self._moments: list[list[Moments]] = []
         self._tasks: dict[str, list[list[float]]] = {}
         self._cpu: list[dict[str, float]] = []
-        self._wait_for_dag()
 
-    def park(self, batches: int, orders: int) -> None:
+    def park(self, batches: int) -> None:
         """Submit batches that wait for an approval."""
         for _ in range(batches):
-            self._submit(orders, {"approval_over_rupiah": 0})
+            self._submit({"approval_over_rupiah": 0})
         give_up = time.monotonic() + BATCH_SECONDS
         waiting = "SELECT count(*) FROM task_instance WHERE task_id = 'approve' AND state = 'deferred'"
         while (found := self._rows(self._metadata, waiting)[0][0]) < batches:
@@ -123,27 +131,26 @@ class LatencyBench:
             time.sleep(POLL_SECONDS)
         console.print(f"{batches} batches wait for an approval")
 
-    def measure(self, batches: int, orders: int, *, counts: bool) -> None:
+    def measure(self, batches: int) -> None:
         """Submit batches at once, and wait for all results."""
         time.sleep(SETTLE_SECONDS)
         before = self._processor_seconds()
         began = datetime.now(UTC)
-        ids = [self._submit(orders, {}) for _ in range(batches)]
+        ids = [self._submit({}) for _ in range(batches)]
         self._wait_for_ends(ids)
         used = {name: seconds - before[name] for name, seconds in self._processor_seconds().items()}
         moments = [self._moments_of(batch_id, began) for batch_id in ids]
         sent, paid, ended = (max(getattr(one, name) for one in moments) for name in MOMENTS[1:])
         console.print(
-            f"{'' if counts else 'warming up: '}{batches} × {orders} orders: first checkout "
+            f"{batches} × {self._orders} orders: first checkout "
             f"{min(one.first_checkout for one in moments):.1f} s, all begun {sent:.1f} s, "
             f"all paid {paid:.1f} s, all results {ended:.1f} s; "
             f"{sum(used.values()):.1f} s of processor time"
         )
-        if counts:
-            self._moments.append(moments)
-            self._cpu.append(used)
-            for batch_id in ids:
-                self._note_tasks(batch_id)
+        self._moments.append(moments)
+        self._cpu.append(used)
+        for batch_id in ids:
+            self._note_tasks(batch_id)
 
     def show(self) -> None:
         """Print medians."""
@@ -169,12 +176,8 @@ class LatencyBench:
         parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.items())
         console.print(f"Processor seconds of a round: {sum(used.values()):.1f} ({parts})")
 
-    def _wait_for_dag(self) -> None:
-        while not self._airflow.has_dag(DAG_ID):
-            time.sleep(POLL_SECONDS)
-
-    def _submit(self, orders: int, parameters: Mapping[str, object]) -> str:
-        rows = [f"L-{next(self._numbers)}" for _ in range(orders)]
+    def _submit(self, parameters: Mapping[str, object]) -> str:
+        rows = [f"L-{next(self._numbers)}" for _ in range(self._orders)]
         lines = [f"{row},25k-xl,0817{row[2:]}" for row in rows]
         content = "\n".join(["order_id,product_code,client_number", *lines]).encode()
         query = {"account": CONNECTION, "file_name": f"{rows[0]}.csv"}

@@ -1,5 +1,6 @@
 """Wait for funds, inside the triggerer: observe the deposit, without reserving or recording anything.
 
+All waits for an account in an event loop share what they see, so that many of them ask SAT as often as one.
 Two instances at once are harmless (law 7), because both only read. The task that this wakes checks the funds
 again under the account's lock.
 """
@@ -8,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -29,6 +32,40 @@ from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connect
 
 FUNDED = "funded"
 GAVE_UP = "gave_up"
+SHARED_SECONDS = 2.0
+"""An observation counts for the other waits of its account for this long."""
+
+
+class _SharedLook:
+    """The last observation of a deposit, or the error of the last try."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._seen: BalanceObservation | SATError | None = None
+        self._asked_at = 0.0
+
+    async def look(self, ask: Callable[[], Awaitable[BalanceObservation]]) -> BalanceObservation:
+        """What another wait has just seen, or a new observation.
+
+        :raises SATError: for every wait that shares the failed try.
+        """
+        async with self._lock:
+            if self._seen is None or time.monotonic() - self._asked_at > SHARED_SECONDS:
+                asked_at = time.monotonic()
+                try:
+                    self._seen = await ask()
+                except SATError as error:
+                    self._seen = error
+                self._asked_at = asked_at
+        if isinstance(self._seen, SATError):
+            raise self._seen
+        return self._seen
+
+
+#: Of each event loop, by account and address of SAT.
+_looks: WeakKeyDictionary[asyncio.AbstractEventLoop, defaultdict[tuple[str, str], _SharedLook]] = (
+    WeakKeyDictionary()
+)
 
 
 class SATFundsTrigger(BaseTrigger):
@@ -74,7 +111,10 @@ class SATFundsTrigger(BaseTrigger):
         yield event
 
     async def _funded(self, application: ApplicationHook, hook: SATHook) -> TriggerEvent:
-        account = (await hook.asettings()).account
+        settings = await hook.asettings()
+        account = settings.account
+        looks_of_loop = _looks.setdefault(asyncio.get_running_loop(), defaultdict(_SharedLook))
+        shared = looks_of_loop[account, settings.base_url]
         deadline = datetime.fromisoformat(self.deadline)
         limits = replace(application.settings.funding, saldo_lag_seconds=self.saldo_lag_seconds)
         clock = application.handler.clock
@@ -87,7 +127,7 @@ class SATFundsTrigger(BaseTrigger):
                 while changed is None:
                     try:
                         await asyncio.to_thread(look_at_clock, clock)
-                        seen = await look_at_deposit(sat, clock, account)
+                        seen = await shared.look(partial(look_at_deposit, sat, clock, account))
                         found: int | None = await asyncio.to_thread(
                             partial(self._missing, application, seen, limits)
                         )

@@ -16,9 +16,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sat_hook.domain.batch import BatchState
+from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import OrderState
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
+from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.sensors.funds import SATFundsSensor
 from sat_hook.triggers.funds import FUNDED, GAVE_UP, SATFundsTrigger
 from stack.databases import ApplicationDatabase
@@ -80,6 +82,26 @@ def test_a_top_up_wakes_a_waiting_batch_within_seconds(line: Line) -> None:
     assert line.store.close_position() == position
     with line.funds.looking("demo") as account:
         assert account.last_observation() is None
+
+
+def test_many_waits_ask_sat_as_often_as_one(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty batches wait: their first looks are one question, and each sees its own shortage."""
+    batch_id = quoted(line, 3, "A")
+    asked: list[str] = []
+
+    async def counted(sat: Any, clock: Any, account: str) -> BalanceObservation:
+        asked.append(account)
+        return await look_at_deposit(sat, clock, account)
+
+    monkeypatch.setattr("sat_hook.triggers.funds.look_at_deposit", counted)
+
+    async def wait() -> list[dict[str, Any]]:
+        waits = (trigger(0.0, batch_id=batch_id), *(trigger(0.0, wanted_rupiah=3 * PRICE) for _ in range(19)))
+        return await asyncio.gather(*map(fired, waits))
+
+    ends = asyncio.run(wait())
+    assert [(end["end"], end["missing_rupiah"]) for end in ends] == [(GAVE_UP, PRICE)] * 20
+    assert asked == ["demo"]
 
 
 def test_a_secret_that_is_replaced_while_it_waits_counts(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
