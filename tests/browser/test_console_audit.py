@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sat_hook.domain.business_day import business_day
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
 from tests.browser.reading import read_everywhere
@@ -57,8 +59,10 @@ def test_a_day_of_an_auditor(office: Office, page: Page, tmp_path: Path) -> None
     page.open(office.address("/"))
     choose("nav a[href$='/audit']")
     page.wait_for_text("Semua yang pernah dicatat")
-    page.evaluate("document.querySelector('[name=type]').value = 'GoodsDelivered'")
-    choose("form.filters button")
+    page.tab_to("[name=type]")
+    while page.evaluate("document.activeElement.value") != "GoodsDelivered":
+        page.press("ArrowDown")
+    choose("form.filters button:not([type=button])")
     page.wait_for("location.search.includes('type=GoodsDelivered')", "the filtered log")
     page.wait_for_text("Dikirim ke HRD")
     choose("td a[href*='/audit/events/']")
@@ -79,9 +83,11 @@ def test_a_day_of_an_auditor(office: Office, page: Page, tmp_path: Path) -> None
 
     # A pack of today with a reason; its page renews itself until it is written.
     page.open(office.address("/audit/packs"))
-    today = "new Intl.DateTimeFormat('en-CA', {timeZone: 'Asia/Jakarta'}).format(new Date())"
+    today = business_day(datetime.now(UTC)).isoformat()
     for name in ("since", "until"):
-        page.evaluate(f"document.querySelector('[name={name}]').value = {today}")
+        page.tab_to(f"[name={name}]")
+        page.press("a", 2)
+        page.type(today)
     page.tab_to("form.card [name=reason]")
     page.type("Audit tahunan 2026")
     choose("form.card button.primary")

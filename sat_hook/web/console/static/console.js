@@ -26,6 +26,27 @@
     if (copier) navigator.clipboard?.writeText(copier.dataset.copy);
   });
 
+  // The button beside a field for a day opens the browser's calendar; what is chosen there is written into the field.
+  const offerCalendars = () => {
+    for (const button of document.querySelectorAll("[data-pick]")) button.hidden = false;
+  };
+  document.addEventListener("click", (event) => {
+    const button = closest(event, "[data-pick]");
+    if (!button) return;
+    const field = button.parentElement.querySelector("input");
+    const calendar = document.createElement("input");
+    Object.assign(calendar, { type: button.dataset.pick, tabIndex: -1, ariaHidden: "true", className: "calendar" });
+    calendar.value = field.value.replace(" ", "T");
+    calendar.addEventListener("input", () => {
+      field.value = calendar.value.replace("T", " ");
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    calendar.addEventListener("blur", () => calendar.remove());
+    button.after(calendar);
+    calendar.focus();
+    try { calendar.showPicker(); } catch { field.focus(); }
+  });
+
   // A checkbox with data-all selects every row of its table; data-count shows how many are selected.
   const recount = (form) => {
     const inside = (selector) => [...form.elements].filter((control) => control.matches(selector));
@@ -85,7 +106,9 @@
     form.dataset.sent = "yes";
     setTimeout(() => delete form.dataset.sent, 5000);
   });
+  document.addEventListener("htmx:afterSettle", offerCalendars);
   addEventListener("pageshow", () => {
+    offerCalendars();
     for (const form of document.forms) {
       delete form.dataset.sent;
       recount(form);
