@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sat_hook.domain import rupiah as amounts
 from sat_hook.domain.business_day import WIB
-from sat_hook.domain.rupiah import tight_rupiah
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -37,8 +37,8 @@ MAXIMUM_LISTED = 1000
 
 
 def rupiah(amount: int | None) -> str:
-    """``Rp52,000``; a dash when there is no amount."""
-    return "-" if amount is None else tight_rupiah(amount)
+    """``Rp 52,000``; a dash when there is no amount."""
+    return "-" if amount is None else amounts.rupiah(amount)
 
 
 def moment(at: datetime) -> str:

@@ -34,7 +34,7 @@ Reason = Annotated[
 ]
 
 MAXIMUM_RUPIAH = 10**15
-EXPECTED_RUPIAH = "whole rupiah above 0: 50000000, 50.000.000 or Rp50,000,000"
+EXPECTED_RUPIAH = "whole rupiah above 0: 50000000, 50.000.000 or Rp 50,000,000"
 
 _PLAIN = re.compile(r"[1-9][0-9]{0,20}")
 _GROUPED = (

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from sat_hook.domain.rupiah import tight_rupiah
+from sat_hook.domain.rupiah import rupiah
 
 
 class ListedProduct(NamedTuple):
@@ -161,8 +161,8 @@ class RecordedChange:
 
 
 def price_text(price_rupiah: int | None) -> str:
-    """``Rp25,100``; words when there is no price."""
-    return "no price" if price_rupiah is None else tight_rupiah(price_rupiah)
+    """``Rp 25,100``; words when there is no price."""
+    return "no price" if price_rupiah is None else rupiah(price_rupiah)
 
 
 def percent_text(before: int | None, after: int | None) -> str:

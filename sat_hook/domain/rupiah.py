@@ -11,12 +11,12 @@ NO_BREAK = "\u00a0"
 
 
 def rupiah(amount: int) -> str:
-    """``Rp 4,990,000``: for sentences."""
+    """``Rp 4,990,000``: in sentences and in the tables of the command."""
     return f"Rp {amount:,}"
 
 
-def tight_rupiah(amount: int) -> str:
-    """``Rp4,990,000``: for tables and axes."""
+def recorded_rupiah(amount: int) -> str:
+    """``Rp4,990,000``: in findings about settlement files: results of closed days have their texts."""
     return f"Rp{amount:,}"
 
 

@@ -14,7 +14,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.rupiah import rupiah, tight_rupiah
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.batch_summary import BatchSummary
 from sat_hook.store.batch_lists import BatchCounts, BatchLists
 from sat_hook.store.event_store import EventStore, Need
@@ -110,7 +110,7 @@ def in_short(progress: BatchProgress) -> str:
     parts = [f"{progress.ended:,} of {progress.orders:,}"]
     parts += [pace_in_words(progress)] if progress.to_go else []
     parts += [progress.needs_in_words] if progress.needs else []
-    parts.append(f"paid {tight_rupiah(progress.charged_rupiah)} of {tight_rupiah(progress.quoted_rupiah)}")
+    parts.append(f"paid {rupiah(progress.charged_rupiah)} of {rupiah(progress.quoted_rupiah)}")
     return ", ".join(parts)
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_hook.domain.masking import MASK
-from sat_hook.domain.rupiah import tight_rupiah
+from sat_hook.domain.rupiah import recorded_rupiah
 from sat_hook.domain.settlement_mapping import ClientNumberForm, DateOrder, NegativeForm, SettlementMapping
 from sat_hook.spreadsheets.workbook_xml import NO_VALUE
 
@@ -38,7 +38,7 @@ NO_REQUEST_ID = "no request id"
 NO_USABLE_ID = "no usable request id"
 NO_AMOUNT = "no whole amount"
 NO_FORMULA_VALUE = "a formula without a value"
-TOO_LARGE = f"an amount over {tight_rupiah(MAXIMUM_ROW_RUPIAH)}"
+TOO_LARGE = f"an amount over {recorded_rupiah(MAXIMUM_ROW_RUPIAH)}"
 UNKNOWN_STATUS = "unknown status"
 EXTRA_CELLS = "more cells than the header names"
 UNREADABLE_TEXT = "text that cannot be read"

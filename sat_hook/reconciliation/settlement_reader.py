@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat_hook.domain.rupiah import tight_rupiah
+from sat_hook.domain.rupiah import recorded_rupiah
 from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, RowKind, SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_cells import (
@@ -346,7 +346,7 @@ def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[Settle
         if total.rupiah is None:
             agreed.append(f"{text} without an amount")
             continue
-        text += f" of {tight_rupiah(total.rupiah)}"
+        text += f" of {recorded_rupiah(total.rupiah)}"
         sums = _sums_of(above) | _sums_of(above[above["file_row"] > before])
         before = total.file_row
         if total.rupiah in sums:
@@ -354,7 +354,9 @@ def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[Settle
         elif len(good) < len(frame):
             agreed.append(f"{text}; it is not compared, because some rows are set aside")
         else:
-            doubtful.append(f"{text}; the rows above it add up to {tight_rupiah(int(above['rupiah'].sum()))}")
+            doubtful.append(
+                f"{text}; the rows above it add up to {recorded_rupiah(int(above['rupiah'].sum()))}"
+            )
     if len(totals) > MAXIMUM_TOTALS_JUDGED:
         agreed.append(f"{len(totals) - MAXIMUM_TOTALS_JUDGED:,} more rows are totals or footers")
     notes = [SettlementNote(NoteKind.TOTALS, text) for text in agreed]

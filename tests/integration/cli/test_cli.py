@@ -53,7 +53,7 @@ def test_an_order_is_shown_with_its_life(run: Run, api: dict[str, str], referenc
     assert places == sorted(places)
     assert "came 2 more times" in ran.out
     assert "waits for a status check" in ran.out
-    assert "Rp52,000" in ran.out
+    assert "Rp 52,000" in ran.out
     assert "0812*****01" in ran.out
     assert "08121000001" not in ran.out
 
@@ -77,7 +77,7 @@ def test_batches_are_listed_and_shown(run: Run, api: dict[str, str]) -> None:
     assert re.search(rf"{BATCH}\s+submitted\s+{ACCOUNT}\s+\S+\s+\d+\s+5\s+0\s+0\s+-\s+-", listed.out)
     shown = run("batch", "show", BATCH, env=api)
     assert shown.code == 0, shown.err
-    assert re.search(r"succeeded\s+5\s+Rp0\s+Rp260,000", shown.out)
+    assert re.search(r"succeeded\s+5\s+Rp 0\s+Rp 260,000", shown.out)
     missing = run("batch", "show", BATCH_ID, env=api)
     assert (missing.code, missing.err) == (2, f"sat: there is no batch {BATCH_ID}\n")
 

@@ -75,7 +75,7 @@ def test_a_product_is_shown_as_it_is(sat: Run) -> None:
     """Price, status, since when; what it was before; how old the newest list is."""
     ran = sat("show", "50k-simpati")
     assert ran.code == 0, ran.err
-    for words in ("Simpati 50,000", "Rp54,500", "temporarily inactive", "Telkomsel", "2026-11-02 12:00:00"):
+    for words in ("Simpati 50,000", "Rp 54,500", "temporarily inactive", "Telkomsel", "2026-11-02 12:00:00"):
         assert words in ran.out
     assert "+4.8 %" in ran.out
     assert "known by   the list of 2026-11-02 14:00:00 WIB, 6 h before" in ran.out
@@ -84,11 +84,11 @@ def test_a_product_is_shown_as_it_is(sat: Run) -> None:
 @pytest.mark.parametrize(
     ("at", "words"),
     [
-        ("2026-11-02 10:59", "Rp52,000"),
+        ("2026-11-02 10:59", "Rp 52,000"),
         ("2026-11-02 10:00", "known by   the list of 2026-11-02 10:00:00 WIB, 0 s before"),
-        ("2026-11-02 11:00", "Rp54,500"),
+        ("2026-11-02 11:00", "Rp 54,500"),
         ("2026-11-02 11:00", "known by   the list of 2026-11-02 11:00:00 WIB, 0 s before"),
-        ("2026-11-02T04:30Z", "Rp54,500"),
+        ("2026-11-02T04:30Z", "Rp 54,500"),
         ("5h", "temporarily inactive"),
         ("2026-11-02 09:59", "first at 2026-11-02 10:00:00 WIB"),
     ],
@@ -147,10 +147,10 @@ def test_changes_are_listed(sat: Run) -> None:
     assert ran.code == 0, ran.err
     found = [re.sub(r" +", " ", line).strip() for line in ran.out.splitlines() if "2026-11-02 1" in line]
     assert found[:4] == [
-        "2026-11-02 11:00:00 50k-simpati price Rp52,000 Rp54,500 +4.8 %",
+        "2026-11-02 11:00:00 50k-simpati price Rp 52,000 Rp 54,500 +4.8 %",
         "2026-11-02 12:00:00 50k-simpati status active temporarily inactive",
-        "2026-11-02 12:00:00 product-07 disappeared Rp8,000",
-        "2026-11-02 14:00:00 product-07 returned: price Rp8,000 Rp16,000 +100.0 %",
+        "2026-11-02 12:00:00 product-07 disappeared Rp 8,000",
+        "2026-11-02 14:00:00 product-07 returned: price Rp 8,000 Rp 16,000 +100.0 %",
     ]
     assert "4 changes from" in ran.out
     assert "no list is known from 2026-11-02 14:00:00 to 2026-11-02 20:00:00 WIB (6 h)" in ran.out
@@ -242,5 +242,5 @@ def test_orders_are_joined_to_the_price_of_their_moment(shop: Shop, sat: Run, tm
     assert "08121" not in ran.out, "no customer's number"
 
     shown = sat("margin", "--since", "2026-11-02 10:00", "--output", "margin.csv")
-    assert re.search(r"50k-simpati +2 +Rp106,500 +Rp1,000 +0.94 +1 +0", shown.out)
+    assert re.search(r"50k-simpati +2 +Rp 106,500 +Rp 1,000 +0.94 +1 +0", shown.out)
     assert (tmp_path / "margin.csv").read_bytes().startswith(b"\xef\xbb\xbforder_id,")

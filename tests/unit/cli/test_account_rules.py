@@ -64,7 +64,7 @@ def test_every_rule_is_shown_with_its_origin(run: Run, airflow: ScriptedAirflow)
     assert "confirmed by two people" in done.out
     for name in VALUES:
         assert name in done.out
-    for text in ("Rp1,000,000", "no rule", "6 (default)", "log position 12", "user:carl"):
+    for text in ("Rp 1,000,000", "no rule", "6 (default)", "log position 12", "user:carl"):
         assert text in done.out
 
 
@@ -83,7 +83,7 @@ def test_a_proposal_is_shown_with_what_it_changes(run: Run, airflow: ScriptedAir
     assert done.code == 0, done.err
     assert "proposal 9 of ops: no more" in done.out
     assert "sat account confirm sat_default 9" in done.out
-    assert done.out.count("Rp1,000,000") == 2
+    assert done.out.count("Rp 1,000,000") == 2
 
 
 @pytest.mark.parametrize("answer", ["confirm", "decline"])

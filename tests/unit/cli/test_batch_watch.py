@@ -23,7 +23,7 @@ DONE = summary_of(
     ("escalated", 1),
     state="completed",
     progress_in_words="3 of 4",
-    progress_in_short="3 of 4, paid Rp30,000 of Rp40,000",
+    progress_in_short="3 of 4, paid Rp 30,000 of Rp 40,000",
 )
 
 
@@ -78,7 +78,7 @@ def test_elsewhere_than_on_a_terminal_it_is_a_line_a_change() -> None:
 def test_on_a_terminal_it_is_a_live_bar_for_each_state() -> None:
     """With rate, estimated end and rupiah beside the whole."""
     shown = "\n".join(shown_of([PENDING, HALF, DONE], is_terminal=True))
-    for words in ("batch", "succeeded", "escalated", "completed 3 of 4", "paid Rp30,000 of Rp40,000"):
+    for words in ("batch", "succeeded", "escalated", "completed 3 of 4", "paid Rp 30,000 of Rp 40,000"):
         assert words in shown
 
 

@@ -135,7 +135,7 @@ def test_a_batch_that_runs_once_more_is_waited_for(
     assert ran.code == code, ran.err
     assert "runs once more" in ran.out
     assert f"{ends_as}: " in ran.out
-    assert "Rp260,000" in ran.out
+    assert "Rp 260,000" in ran.out
 
 
 @pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1)])
@@ -149,7 +149,7 @@ def test_submit_and_wait_ends_as_the_run_did(
     assert ran.code == code, ran.err
     assert f"{ends_as}: succeeded 5" in ran.out
     assert ("The run failed in execute" in ran.out) == (ends_as == "failed")
-    assert re.search(r"succeeded\s+5\s+Rp260,000\s+Rp260,000", ran.out)
+    assert re.search(r"succeeded\s+5\s+Rp 260,000\s+Rp 260,000", ran.out)
 
 
 def test_a_long_list_is_read_page_by_page(run: Run, airflow: ScriptedAirflow) -> None:
@@ -227,9 +227,9 @@ def test_a_check_is_shown(run: Run, airflow: ScriptedAirflow, orders: Path) -> N
     for words in (
         "4: 2 can be paid",
         "1 of 4 rows needs you: 1 unknown_product",
-        "Rp52,000 for 1 order with a listed price; 1 bill, priced in the run",
-        "Rp100,000, of which Rp50,000 are free: Rp2,000 are missing",
-        "needed: a batch over Rp50,000 needs a second person",
+        "Rp 52,000 for 1 order with a listed price; 1 bill, priced in the run",
+        "Rp 100,000, of which Rp 50,000 are free: Rp 2,000 are missing",
+        "needed: a batch over Rp 50,000 needs a second person",
         "1 row submitted before, not paid again",
         "found product '50k-simpti'",
         "Nothing was recorded",
@@ -528,7 +528,7 @@ def test_following_says_how_much_a_short_deposit_lacks(airflow: ScriptedAirflow)
     airflow.run_states = ["running", "success"]
     airflow.deferred_tasks = ("reserve",)
     _, shown = followed(airflow, missing_rupiah=lambda: 10_266_350)
-    assert "waits for a top-up of the deposit: Rp10,266,350 are missing" in shown
+    assert "waits for a top-up of the deposit: Rp 10,266,350 are missing" in shown
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ def test_a_number_is_masked(number: str, shown: str) -> None:
 
 def test_amounts_and_moments_are_those_of_jakarta() -> None:
     """Rp with points, and WIB."""
-    assert rupiah(52_000_000) == "Rp52,000,000"
-    assert rupiah(0) == "Rp0"
+    assert rupiah(52_000_000) == "Rp 52,000,000"
+    assert rupiah(0) == "Rp 0"
     assert rupiah(None) == "-"
     assert moment(datetime(2026, 11, 1, 17, 30, tzinfo=UTC)) == "2026-11-02 00:30:00.000"
 

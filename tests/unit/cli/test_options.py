@@ -28,5 +28,5 @@ def test_what_could_be_read_otherwise_is_refused_in_words(text: str) -> None:
     with pytest.raises(CommandError) as refused:
         rupiah_from(text, "RUPIAH")
     assert str(refused.value) == (
-        f"RUPIAH: found {text!r}; expected whole rupiah above 0: 50000000, 50.000.000 or Rp50,000,000"
+        f"RUPIAH: found {text!r}; expected whole rupiah above 0: 50000000, 50.000.000 or Rp 50,000,000"
     )

@@ -41,11 +41,11 @@ def test_a_preview_shows_how_a_file_would_be_read(run: Run, file: Path) -> None:
     words = " ".join(ran.out.split())
     for text in (
         "rows 3: 2 can be matched, 1 set aside",
-        "sales, succeeded 1 of Rp52,000",
-        "refunds 1 of Rp-10,000",
-        "charged Rp42,000",
-        f"2 sale Rp52,000 succeeded {ORDER} 0812******90",
-        f"3 refund Rp-10,000 succeeded {ORDER}",
+        "sales, succeeded 1 of Rp 52,000",
+        "refunds 1 of Rp -10,000",
+        "charged Rp 42,000",
+        f"2 sale Rp 52,000 succeeded {ORDER} 0812******90",
+        f"3 refund Rp -10,000 succeeded {ORDER}",
         "4 no usable request id 12 characters, digits 'Rp 1,5' 'Success'",
         "row 5 is a total or footer of Rp42,000",
         "Nothing was recorded",
@@ -77,7 +77,7 @@ def test_a_workbook_is_shown_likewise(run: Run, tmp_path: Path) -> None:
     book.save(tmp_path / "s.xlsx")
     ran = run("reconcile", "preview", "s.xlsx")
     assert ran.code == 0
-    assert f"2  sale  Rp52,000  succeeded  {ORDER}" in ran.out
+    assert f"2  sale  Rp 52,000  succeeded  {ORDER}" in ran.out
     assert "the default one" in ran.out
 
 
@@ -120,5 +120,5 @@ def test_a_preview_keeps_every_value_at_80_columns(
     )
     out = run("reconcile", "preview", file.name).out
     assert ORDER in out
-    assert "Rp52,000" in out
+    assert "Rp 52,000" in out
     assert all(len(line) <= 110 for line in out.splitlines())

@@ -24,7 +24,7 @@ LONG = "pembayaran token listrik untuk pelanggan di gudang utara, ditagih dua ka
 VALUES = (
     "BEC5NINSY6522WZKMWOMKRA4J4",
     "SXX5UELJOK3Q47RMZ6BQEVL6BWFDNILW",
-    "Rp10,266,350,000",
+    "Rp 10,266,350,000",
     "191",
     "KABCDEFGHIJKLMNO",
     "2026-11-30 00:30:00.000",
@@ -82,16 +82,16 @@ def test_a_table_that_fits_is_columns_and_one_that_does_not_is_stacked(width: in
     """A stacked row breaks between its values only, and names each of them."""
     table = Columns("batch", "file", "account", ">orders", ">quoted").table()
     DECLARED.pop()
-    table.add("BEC5NINSY6522WZKMWOMKRA4J4", "november-gaji-karyawan.csv", "demo", "191", "Rp10,266,350")
+    table.add("BEC5NINSY6522WZKMWOMKRA4J4", "november-gaji-karyawan.csv", "demo", "191", "Rp 10,266,350")
     with console(width) as out:
         out.print(table)
         lines = out.export_text().splitlines()
     if width == 120:
         assert lines[0].split() == ["batch", "file", "account", "orders", "quoted"]
-        assert lines[1].endswith("191  Rp10,266,350")
+        assert lines[1].endswith("191  Rp 10,266,350")
     else:
         assert lines[0].startswith("batch: BEC5NINSY6522WZKMWOMKRA4J4")
-        assert "quoted: Rp10,266,350" in lines[-1]
+        assert "quoted: Rp 10,266,350" in lines[-1]
     assert all(len(line) <= width for line in lines)
 
 
@@ -121,7 +121,7 @@ def test_facts_are_whole(width: int) -> None:
 def test_bars_cut_no_amount(width: int) -> None:
     """Beside a bar there is little room: the words stand above the bars."""
     words = (
-        "1,190 of 1,191, 300 a minute, the last about 12:30 WIB, paid Rp10,266,350,000 of Rp10,266,400,000"
+        "1,190 of 1,191, 300 a minute, the last about 12:30 WIB, paid Rp 10,266,350,000 of Rp 10,266,400,000"
     )
     with console(width) as out:
         with bars(out, "batch") as display:
