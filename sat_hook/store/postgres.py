@@ -61,6 +61,11 @@ class PostgresEventStore:
         rows = run(self.database, self._batches.load_batch, batch_id=batch_id)
         return Batch.model_validate(rows[0][0]) if rows else None
 
+    def load_batches(self, batch_ids: Sequence[str]) -> list[Batch]:
+        """The current states of those of the batches that exist."""
+        rows = run(self.database, self._batches.load_batches, batch_ids=list(batch_ids))
+        return [Batch.model_validate(row[0]) for row in rows]
+
     def load_account(self, account_id: str) -> AccountStanding | None:
         rows = run(self.database, self._accounts.load_account, account_id=account_id)
         return AccountStanding.model_validate(rows[0][0]) if rows else None

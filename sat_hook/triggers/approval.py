@@ -1,30 +1,81 @@
 """Wait, inside the triggerer, until an approval is answered outside of Airflow's own question.
 
 A person may answer in Airflow or in the console. Airflow resumes the task by itself when its question is
-answered; this trigger resumes it when the log has an answer. It only reads, so two instances are harmless.
+answered; this trigger resumes it when the log has an answer. All waits of an event loop read their batches
+together, so that many of them cost as few statements as one. They only read, so two instances are harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from sat_hook.commands.handler import load_batch
+from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.approval_request import answers_of
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 
 PAUSE_SECONDS = 5.0
+SHARED_SECONDS = 1.0
+"""What was read counts for all waits for this long."""
 
 ANSWERED = {"answered_in": "log"}
 """The event when the log has an answer. An answer in Airflow has its own members."""
+
+
+class _SharedAnswers:
+    """The answers about all batches that wait in an event loop."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._waits: Counter[str] = Counter()
+        self._answers: dict[str, str] = {}
+        self._read_at = 0.0
+
+    @contextmanager
+    def waiting(self, batch_id: str) -> Iterator[None]:
+        """Read this batch with the others."""
+        self._waits[batch_id] += 1
+        try:
+            yield
+        finally:
+            self._waits[batch_id] -= 1
+            if not self._waits[batch_id]:
+                del self._waits[batch_id]
+                # What a later wait is asked about may be newer.
+                self._answers.pop(batch_id, None)
+
+    async def about(self, batch_id: str, store: PostgresEventStore) -> str:
+        """:func:`~sat_hook.pipeline.approval_request.answers_of` a batch that waits, at most a second old.
+
+        :raises BatchNotFoundError: there is no such batch.
+        :raises StoreUnavailableError: the database is away.
+        """
+        async with self._lock:
+            is_old = time.monotonic() - self._read_at > SHARED_SECONDS
+            if is_old or batch_id not in self._answers:
+                read_at = time.monotonic()
+                found = await asyncio.to_thread(store.load_batches, sorted(self._waits))
+                self._answers = {batch.batch_id: answers_of(batch) for batch in found}
+                self._read_at = read_at
+            if batch_id not in self._answers:
+                raise BatchNotFoundError(f"there is no batch {batch_id}")
+            return self._answers[batch_id]
+
+
+#: Of each event loop, by connection of the application database.
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, defaultdict[str, _SharedAnswers]] = WeakKeyDictionary()
 
 
 class SATApprovalTrigger(BaseTrigger):
@@ -79,12 +130,15 @@ class SATApprovalTrigger(BaseTrigger):
         application = ApplicationHook(self.db_conn_id, "sat trigger")
         async with application.shared() as database:
             store = PostgresEventStore(database)
-            while True:
-                try:
-                    if answers_of(await asyncio.to_thread(load_batch, store, self.batch_id)) != self.answers:
-                        return True
-                except StoreUnavailableError as error:
-                    self.log.warning("The application database is away, waiting for it: %s", error)
-                    if await application.has_moved():
-                        return False
-                await asyncio.sleep(PAUSE_SECONDS)
+            shared = _shared.setdefault(asyncio.get_running_loop(), defaultdict(_SharedAnswers))
+            answers = shared[self.db_conn_id]
+            with answers.waiting(self.batch_id):
+                while True:
+                    try:
+                        if await answers.about(self.batch_id, store) != self.answers:
+                            return True
+                    except StoreUnavailableError as error:
+                        self.log.warning("The application database is away, waiting for it: %s", error)
+                        if await application.has_moved():
+                            return False
+                    await asyncio.sleep(PAUSE_SECONDS)

@@ -2,6 +2,10 @@
 -- The current state of one batch.
 SELECT document FROM sat.batches WHERE batch_id = :batch_id;
 
+-- name: load_batches(batch_ids)
+-- The current states of some batches.
+SELECT document FROM sat.batches WHERE batch_id = ANY(:batch_ids);
+
 -- name: unsent_of_account(account, limit)
 -- Batches of an account that are not complete, with the orders that could still be sent and are not.
 SELECT batches.batch_id, batches.document ->> 'file_name', count(*)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time import task_runner
 
 from sat_hook.commands.handler import load_batch
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import GuardRules
 from sat_hook.operators.approval import REJECT, SATApproveOperator, approving_option
@@ -20,6 +23,7 @@ from sat_hook.pipeline.approval import approve, persons_needed
 from sat_hook.pipeline.approval_request import ApprovalPolicy, answers_of
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.store.guards import PostgresGuardLedger
+from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.triggers import approval as triggers
 from sat_hook.triggers.approval import ANSWERED, SATApprovalTrigger
 from stack.databases import ApplicationDatabase
@@ -95,6 +99,35 @@ def test_a_task_asks_until_everyone_has_signed_on_either_side(line: Line) -> Non
     done = task.answered(CONTEXT, answer(approving_option(asked), "dina"), terms)
     assert done == {"approval": "given", "orders": 2, "total_rupiah": 40_000}
     assert task.answered(CONTEXT, dict(ANSWERED), terms) == done, "resumed twice, it has nothing left to ask"
+
+
+def test_many_waits_read_their_batches_together(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty waits that look all the time: a statement a second. An answer still ends each of them."""
+    task, batch_id = waiting(line)
+    first = deferred(lambda: task.execute(CONTEXT))
+    reads = 0
+    load = PostgresEventStore.load_batches
+
+    def counted(self: PostgresEventStore, batch_ids: Sequence[str]) -> list[Batch]:
+        nonlocal reads
+        reads += 1
+        return load(self, batch_ids)
+
+    monkeypatch.setattr(PostgresEventStore, "load_batches", counted)
+
+    async def signed_meanwhile() -> list[dict[str, Any]]:
+        looking = [asyncio.create_task(fired(first.trigger)) for _ in range(20)]
+        await asyncio.sleep(0.5)
+        asked = load_batch(line.store, batch_id).asked_for
+        assert asked is not None
+        await asyncio.to_thread(
+            approve, line.handler, batch_id, ApprovalPolicy(), asked, CARL, reason="as agreed"
+        )
+        return await asyncio.gather(*looking)
+
+    began = time.monotonic()
+    assert asyncio.run(signed_meanwhile()) == [ANSWERED] * 20
+    assert reads <= 2 + (time.monotonic() - began) / triggers.SHARED_SECONDS
 
 
 def test_an_answer_to_an_older_question_is_not_recorded(line: Line) -> None:
