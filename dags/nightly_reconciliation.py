@@ -2,9 +2,10 @@
 
 Runs at 00:30 WIB for the day that has just ended. A late run closes the day it was scheduled for, and `day`
 names any other one. For each account: read the deposit; ask for the status of open, disputed or unsigned
-orders; import the settlement files that have come; close; and write the report (workbook, page, CSV). Running
-it again changes nothing unless more is known; then the affected days are closed again, in order. A certified
-day does not change. See docs/read-a-reconciliation.md for how to read the report.
+orders; import the settlement files that have come; close; and write the report (workbook, page, CSV).
+Running it again changes nothing unless more is known; then the affected days are closed again, in order. A
+certified day does not change. A day of more than a million orders is matched in partitions, each a task of
+its own. See docs/read-a-reconciliation.md for how to read the report.
 
 The day closes even if earlier steps fail: a SAT that does not answer, or a settlement file that cannot be
 used, is a break in the report. A run with a failed step still fails.
@@ -21,9 +22,11 @@ from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.reconciliation import (
     SATAskAgainOperator,
     SATCloseDayOperator,
+    SATClosePartitionOperator,
     SATImportSettlementsOperator,
     SATNameDayOperator,
     SATObserveDepositOperator,
+    SATPlanPartitionsOperator,
 )
 from sat_hook.operators.schedules import in_wib
 
@@ -74,13 +77,31 @@ with DAG(
         doc_md="Name the WIB day that this run closes.",
     )
 
+    the_day = {
+        "day": "{{ ti.xcom_pull(task_ids='day') }}",
+        "cut_off_minutes": "{{ params.cut_off_minutes }}",
+    }
+    chosen = accounts()
+    partitions = SATPlanPartitionsOperator(
+        task_id="partitions",
+        trigger_rule="all_done",
+        sat_conn_ids=chosen,
+        doc_md="Divide days of more than a million orders; nothing for smaller ones.",
+        **the_day,
+    )
+    match = SATClosePartitionOperator.partial(
+        task_id="match",
+        map_index_template="{{ task.sat_conn_id }} {{ task.planned.number }}/{{ task.planned.partitions }}",
+        doc_md="Match one partition of a large day; the close adds the partitions up.",
+        **the_day,
+    ).expand_kwargs(partitions.output)
+
     @task_group
     def books(sat_conn_id: str) -> None:
         """One account's day."""
         shared = {
             "sat_conn_id": sat_conn_id,
-            "day": "{{ ti.xcom_pull(task_ids='day') }}",
-            "cut_off_minutes": "{{ params.cut_off_minutes }}",
+            **the_day,
             "map_index_template": "{{ task.sat_conn_id }} {{ task.day }}",
         }
         observe = SATObserveDepositOperator(
@@ -103,6 +124,7 @@ with DAG(
             task_id="close",
             trigger_rule="all_done",
             outlets=[RECONCILIATIONS],
+            partitions=partitions.output,
             doc_md="Match, write the report, record the breaks.",
             **shared,
         )
@@ -112,7 +134,8 @@ with DAG(
             trigger_rule="none_failed",
             doc_md="Green when every step before it was; it does nothing.",
         )
-        observe >> ask_again >> settlements >> close
-        [day, observe, ask_again, settlements, close] >> done
+        observe >> ask_again >> settlements >> [partitions, close]
+        match >> close
+        [day, observe, ask_again, settlements, partitions, match, close] >> done
 
-    day >> books.expand(sat_conn_id=accounts())
+    day >> books.expand(sat_conn_id=chosen)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.reconciliation.day_orders import DayOrders
 from sat_hook.reconciliation.model import (
     ORDER_COLUMNS,
     Adjustment,
@@ -87,7 +88,7 @@ def closed_day(orders: int = 200, *, account: str = "demo", day: date = DAY, see
         account=account,
         business_day=business_day,
         position=9_001,
-        orders=frame,
+        orders=DayOrders.of(frame),
         matches=matches,
         saldo=saldo,
         breaks=breaks,

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sat_hook.application.ports import Ports
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
@@ -17,6 +17,7 @@ from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
+from sat_hook.domain.partitions import Partition
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.status_query import AskedReport, ask_about
@@ -27,8 +28,18 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import NamedSpool
 
 if TYPE_CHECKING:
+    from sat_hook.reconciliation.close_computation import DayComputation
     from sat_hook.reconciliation.day_close import Closed
     from sat_hook.reconciliation.settlement_intake import Arrivals, Folder
+
+
+class PlannedPartition(NamedTuple):
+    """A partition of a day at a position of the log: its number, of so many partitions."""
+
+    position: int
+    number: int
+    partitions: int
+
 
 MAXIMUM_ALERTS = 1_000
 MAXIMUM_ASKED = 20_000
@@ -94,15 +105,50 @@ class NightlyClose:
         self._tell([break_of_file(event) for event in arrivals.aside])
         return arrivals
 
-    def close(self, day: date, cut_off_minutes: int) -> tuple[Closed, list[str]]:
+    def partitions(self, day: date, cut_off_minutes: int) -> list[PlannedPartition]:
+        """The partitions of a large day, which tasks can compute before it is closed.
+
+        There are none for a day that fits in one, for a certified day, and when earlier days have to be
+        closed again first, because the day begins with their close.
+        """
+        from sat_hook.reconciliation.day_sequence import days_to_close
+
+        books = self.keeper.books(self.account)
+        if day in books.certified or len(days_to_close(books, day)) > 1:
+            return []
+        position = self.keeper.input_position(day)
+        count = self._computation(BusinessDay(day, cut_off_minutes), position).partitions()
+        return [PlannedPartition(position, number, count) for number in range(count if count > 1 else 0)]
+
+    def close_partition(self, day: date, cut_off_minutes: int, planned: PlannedPartition) -> int:
+        """Compute one partition and keep it for the close of its day; return its number of orders.
+
+        :raises SettlementLostError: a settlement file can no longer be read; the close sets it aside.
+        """
+        computation = self._computation(BusinessDay(day, cut_off_minutes), planned.position)
+        return computation.keep_partition(Partition(planned.number, planned.partitions))
+
+    def _computation(self, day: BusinessDay, position: int) -> DayComputation:
+        from sat_hook.reconciliation.close_computation import DayComputation
+
+        recorded, database = self.keeper.recorded(self.account), self.store.database
+        return DayComputation(
+            database, self.results, recorded, self.account, day, position, kept=self.results
+        )
+
+    def close(
+        self, day: date, cut_off_minutes: int, prepared_at: int | None = None
+    ) -> tuple[Closed, list[str]]:
         """Close a day and write its report; close earlier days again when new facts are known.
+
+        :param prepared_at: the position at which its partitions were computed.
 
         New breaks raise an alert. When an earlier day cannot be closed again, it keeps its last close, the
         days after it are still closed, and then the error is raised.
 
         :returns: the close of the day, and the URIs of its report.
         """
-        from sat_hook.reconciliation.day_close import close_day
+        from sat_hook.reconciliation.day_close import PreparedClose, close_day
         from sat_hook.reconciliation.day_sequence import days_to_close
 
         failed: Exception | None = None
@@ -117,7 +163,8 @@ class NightlyClose:
                 _log.exception("%s could not be closed again.", again)
                 failed = failed or error
         own = BusinessDay(day, cut_off_minutes)
-        closed = close_day(self.keeper, self.results, self.account, own, self.provenance)
+        prepared = None if prepared_at is None or earlier else PreparedClose(prepared_at, self.results)
+        closed = close_day(self.keeper, self.results, self.account, own, self.provenance, prepared)
         uris = self._conclude(closed)
         # The pages of breaks read tables that follow the log: now, and not when a person waits for them.
         BreakTable(self.store.database).catch_up()

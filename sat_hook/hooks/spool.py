@@ -22,14 +22,24 @@ class ObjectStorageSpool:
         self._base_uri = base_uri.rstrip("/")
 
     def write(self, name: str, content: bytes) -> str:
-        if ".." in name.split("/"):
-            raise SpoolError(f"the name {name!r} leads out of the spool")
-        uri = f"{self._base_uri}/{name}"
+        uri = self._place_of(name)
         with _storing(uri):
             place = ObjectStoragePath(uri)
             # An opened file would be kept as far as it was written when an error ends its block.
             place.fs.pipe_file(place.path, content)
         return uri
+
+    def write_file(self, name: str, path: Path) -> str:
+        uri = self._place_of(name)
+        with _storing(uri):
+            place = ObjectStoragePath(uri)
+            place.fs.put_file(str(path), place.path)
+        return uri
+
+    def _place_of(self, name: str) -> str:
+        if ".." in name.split("/"):
+            raise SpoolError(f"the name {name!r} leads out of the spool")
+        return f"{self._base_uri}/{name}"
 
     def uri_of(self, name: str) -> str:
         return f"{self._base_uri}/{name}"
@@ -85,6 +95,9 @@ class _ConfiguredSpool:
 
     def write(self, name: str, content: bytes) -> str:
         return self._spool().write(name, content)
+
+    def write_file(self, name: str, path: Path) -> str:
+        return self._spool().write_file(name, path)
 
     def uri_of(self, name: str) -> str:
         return self._spool().uri_of(name)

@@ -11,7 +11,13 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.application.nightly_close import MAXIMUM_ASKED, NightlyClose, ask_before_close, observe_deposit
+from sat_hook.application.nightly_close import (
+    MAXIMUM_ASKED,
+    NightlyClose,
+    PlannedPartition,
+    ask_before_close,
+    observe_deposit,
+)
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah
@@ -187,15 +193,73 @@ class SATImportSettlementsOperator(SATBooksOperator):
         }
 
 
+class SATPlanPartitionsOperator(SATBooksOperator):
+    """Divide the days of large accounts into partitions for :class:`SATClosePartitionOperator`.
+
+    Returns the arguments of one such task for each partition; none for a day that fits in one.
+
+    :param sat_conn_ids: the accounts' connections (templated).
+    """
+
+    template_fields: Sequence[str] = (*SATBooksOperator.template_fields, "sat_conn_ids")
+
+    def __init__(self, *, sat_conn_ids: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sat_conn_ids = sat_conn_ids
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> list[dict[str, Any]]:
+        planned: list[dict[str, Any]] = []
+        for sat_conn_id in self.sat_conn_ids:
+            self.sat_conn_id = sat_conn_id
+            try:
+                steps = nightly_close(application, self.account(application), provenance)
+                partitions = steps.partitions(self.business_day.day, int(self.cut_off_minutes))
+            except Exception:
+                # The close of this account says what is wrong, or computes the partitions itself.
+                self.log.exception("The day of %s is not divided.", sat_conn_id)
+                continue
+            planned += [{"sat_conn_id": sat_conn_id, **partition._asdict()} for partition in partitions]
+        return planned
+
+
+class SATClosePartitionOperator(SATBooksOperator):
+    """Compute one partition of a day's close and keep it in the spool of results, for the closing task.
+
+    It changes nothing in the books. A repeated task replaces the kept file with an equal one.
+
+    :param position: of the log; ``number`` is the partition's, of ``partitions``.
+    """
+
+    def __init__(self, *, position: int = 0, number: int = 0, partitions: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.planned = PlannedPartition(position, number, partitions)
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        steps = nightly_close(application, self.account(application), provenance)
+        orders = steps.close_partition(self.business_day.day, int(self.cut_off_minutes), self.planned)
+        return {"orders": orders}
+
+
 class SATCloseDayOperator(SATBooksOperator):
     """Close an account's day and write its report; close earlier days again when new facts are known.
 
     Returns counts and the place of the report. New breaks raise an alert. A repeated run has the same result.
+
+    :param partitions: what :class:`SATPlanPartitionsOperator` returned (templated). Partitions that no task
+        has kept are computed here, one after the other.
     """
+
+    template_fields: Sequence[str] = (*SATBooksOperator.template_fields, "partitions")
+
+    def __init__(self, *, partitions: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.partitions = partitions
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
         steps = nightly_close(application, self.account(application), provenance)
-        closed, uris = steps.close(self.business_day.day, int(self.cut_off_minutes))
+        of_account = [one for one in self.partitions or () if one["sat_conn_id"] == self.sat_conn_id]
+        prepared_at = of_account[0]["position"] if of_account else None
+        closed, uris = steps.close(self.business_day.day, int(self.cut_off_minutes), prepared_at)
         return {
             "account": steps.account,
             "day": self.day,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -21,27 +21,49 @@ FINAL = tuple(state.value for state in OrderState if state.is_final)
 _SUCCEEDED = OrderState.SUCCEEDED.value
 
 
-def adjustments_of(
+def order_adjustments(
     reader: DayReader, books: AccountBooks, rows: pd.DataFrame, span: Span
-) -> tuple[Adjustment, ...]:
-    """Return what changed for orders and top-ups of certified days since the last close that could report it.
+) -> list[list[Adjustment]]:
+    """Return what changed for orders of certified days since the last close that could report it, for each
+    such close.
 
     For a day certified before the last close, that is the last close. For a day certified after later days
     had been closed, it is the day's own close.
 
-    :param rows: the ledger of the day.
+    :param rows: the ledger of the day, or of a partition.
     """
-    told = {day: books.told_up_to(certificate) for day, certificate in books.certified.items()}
+    found: list[list[Adjustment]] = []
+    for since, days in _certified_since(books):
+        changed: pd.DataFrame | None = rows
+        if since != span.before:
+            ended_again = reader.ended_again(since)
+            again = replace(span, before=since, follows=False)
+            changed = ledger_of(reader, again, ended_again) if ended_again else None
+        found.append([] if changed is None else list(_of_orders(books, changed, days)))
+    return found
+
+
+def all_adjustments(
+    books: AccountBooks, span: Span, of_orders: Sequence[Sequence[Sequence[Adjustment]]]
+) -> tuple[Adjustment, ...]:
+    """Return those of orders and of top-ups.
+
+    :param of_orders: what :func:`order_adjustments` returned for each partition.
+    """
     found: list[Adjustment] = []
-    for since in sorted(set(told.values())):
-        days = {day for day, position in told.items() if position == since}
-        if since == span.before:
-            found += _of_orders(books, rows, days)
-        elif ended_again := reader.ended_again(since):
-            changed = ledger_of(reader, replace(span, before=since, follows=False), ended_again)
-            found += _of_orders(books, changed, days)
+    for place, (since, days) in enumerate(_certified_since(books)):
+        for part in of_orders:
+            found += part[place]
         found += _of_top_ups(books, span, days, since)
     return tuple(found)
+
+
+def _certified_since(books: AccountBooks) -> list[tuple[int, set[date]]]:
+    """Return the positions up to which certified days were told, each with these days."""
+    told: dict[int, set[date]] = {}
+    for day, certificate in books.certified.items():
+        told.setdefault(books.told_up_to(certificate), set()).add(day)
+    return sorted(told.items())
 
 
 def _of_orders(books: AccountBooks, rows: pd.DataFrame, days: set[date]) -> Iterator[Adjustment]:

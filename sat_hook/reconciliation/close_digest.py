@@ -8,10 +8,10 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel
 
-from sat_hook.reconciliation.model import DayClose
+from sat_hook.reconciliation.day_orders import DayOrders
+from sat_hook.reconciliation.model import ORDER_COLUMNS, DayClose
 
 
 def digest_of_close(close: DayClose) -> str:
@@ -23,26 +23,35 @@ def digest_of_close(close: DayClose) -> str:
     rest = {field.name: getattr(close, field.name) for field in fields(close) if field.name != "orders"}
     text = json.dumps(rest, default=_plain, ensure_ascii=False, separators=(",", ":"))
     digest.update(text.encode("utf-8"))
-    for name in close.orders.columns:
+    for name in ORDER_COLUMNS:
         digest.update(f"\x1e{name}\x1f".encode())
-        _update(digest, close.orders[name])
+        _update(digest, close.orders, name)
     return digest.hexdigest()
 
 
-def _update(digest: hashlib._Hash, column: pd.Series) -> None:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        used = column.cat.remove_unused_categories()
-        names = sorted(str(name) for name in used.cat.categories)
+def _update(digest: hashlib._Hash, orders: DayOrders, name: str) -> None:
+    """Add a column as if it was in one piece, partition by partition."""
+    kind = ORDER_COLUMNS[name]
+    if kind == "category":
+        used = (column.cat.remove_unused_categories() for column in orders.column(name))
+        names = sorted({str(word) for column in used for word in column.cat.categories})
         digest.update("\x1f".join(names).encode("utf-8"))
-        codes = used.cat.set_categories(names).cat.codes
-        digest.update(codes.to_numpy().astype("<i4").tobytes())
-    elif isinstance(column.dtype, pd.DatetimeTZDtype):
-        moments = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-        digest.update(moments.astype("<i8").tobytes())
-    elif np.issubdtype(np.dtype(getattr(column.dtype, "type", object)), np.integer) or column.dtype == bool:
-        digest.update(column.to_numpy().astype("<i8").tobytes())
+        for column in orders.column(name):
+            digest.update(column.cat.set_categories(names).cat.codes.to_numpy().astype("<i4").tobytes())
+    elif kind == "str":
+        is_first = True
+        for column in orders.column(name):
+            if len(column):
+                text = "\x1f".join(column.tolist())
+                digest.update((text if is_first else f"\x1f{text}").encode("utf-8", "surrogatepass"))
+                is_first = False
     else:
-        digest.update("\x1f".join(column.tolist()).encode("utf-8", "surrogatepass"))
+        for column in orders.column(name):
+            numbers = column
+            if kind.startswith("datetime64"):
+                moments = column.dt.tz_convert("UTC").dt.tz_localize(None)
+                numbers = moments.to_numpy().astype("datetime64[us]")
+            digest.update(np.asarray(numbers).astype("<i8").tobytes())
 
 
 def _plain(value: object) -> object:

@@ -11,7 +11,7 @@ from sat_hook.domain.books import PostedClose
 from sat_hook.domain.breaks import BreakCategory, MatchKind
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.break_factory import BreakFactory
-from sat_hook.reconciliation.ledger import Ledger, Tally
+from sat_hook.reconciliation.ledger import Tally
 from sat_hook.reconciliation.model import Break, ControlTotal, MatchTotals, SaldoPoint
 
 
@@ -27,19 +27,25 @@ def tally_of(rows: pd.DataFrame) -> Tally:
 
 def control_totals(
     log: Tally,
-    ledger: Ledger,
+    report: Tally,
+    foreign: Tally,
+    lost: int,
     opening: SaldoPoint | None,
     in_transit_rupiah: int,
     yesterday: PostedClose | None,
 ) -> tuple[ControlTotal, ...]:
-    """Return the totals of log and report side by side, and the opening beside yesterday's closing."""
-    ours, report = log.without(ledger.foreign), tally_of(ledger.rows)
+    """Return the totals of log and report side by side, and the opening beside yesterday's closing.
+
+    :param report: of the report's rows; ``foreign`` of other accounts' orders.
+    :param lost: how many orders have no beginning.
+    """
+    ours = log.without(foreign)
     totals = [
         ControlTotal("events of the day's orders", f"{ours.events:,}", f"{report.events:,}"),
         ControlTotal("digest of these events", f"{ours.mark:015x}", f"{report.mark:015x}"),
         ControlTotal("orders sent for the first time", f"{ours.sendings:,}", f"{report.sendings:,}"),
         ControlTotal("rupiah of successes", f"{ours.rupiah:,}", f"{report.rupiah:,}"),
-        ControlTotal("orders without a beginning", "0", f"{len(ledger.lost):,}"),
+        ControlTotal("orders without a beginning", "0", f"{lost:,}"),
     ]
     saldo = yesterday.event.saldo if yesterday is not None else None
     if saldo is not None:

@@ -25,6 +25,7 @@ from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.reconciliation.settlement_cache import SettlementCache
+from sat_hook.store.spool import NamedSpool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,33 @@ class Closed:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedClose:
+    """Partitions of a day that tasks have computed.
+
+    :param position: of the log, at which they were computed.
+    :param spool: has them.
+    """
+
+    position: int
+    spool: NamedSpool
+
+
 def close_day(
-    keeper: BookKeeper, keep: Keep, account: str, day: BusinessDay, provenance: Provenance
+    keeper: BookKeeper,
+    keep: Keep,
+    account: str,
+    day: BusinessDay,
+    provenance: Provenance,
+    prepared: PreparedClose | None = None,
 ) -> Closed:
     """Close a day at the newest position that matters to it, and record the result.
 
     A certified day does not change: it is computed again at its own position. A settlement file that can no
     longer be read is set aside, and the day is closed without it.
 
+    :param prepared: the partitions that tasks have computed. Its position is used, unless the day was closed
+        at a later one, or a file was set aside since.
     :raises SettlementLostError: a certified day cannot be computed again without such a file.
     :raises BooksRefusedError: the day is certified with another cut-off.
     :raises NotReproducedError: the same position gave another result before.
@@ -51,8 +71,9 @@ def close_day(
     _welcome_back(keeper, keep, account, day.day, provenance)
     while True:
         try:
-            return _close_once(keeper, keep, account, day, provenance)
+            return _close_once(keeper, keep, account, day, provenance, prepared)
         except SettlementLostError as lost:
+            prepared = None
             aside = SettlementSetAside(
                 account=account,
                 day=lost.settlement.day,
@@ -80,7 +101,12 @@ def _welcome_back(keeper: BookKeeper, keep: Keep, account: str, day: date, prove
 
 
 def _close_once(
-    keeper: BookKeeper, keep: Keep, account: str, day: BusinessDay, provenance: Provenance
+    keeper: BookKeeper,
+    keep: Keep,
+    account: str,
+    day: BusinessDay,
+    provenance: Provenance,
+    prepared: PreparedClose | None,
 ) -> Closed:
     books = keeper.books(account)
     certified = books.certified.get(day.day)
@@ -88,9 +114,16 @@ def _close_once(
         if books.closes[day.day].event.cut_off_minutes != day.cut_off_minutes:
             raise BooksRefusedError(f"{day.day} is certified with another cut-off")
         position = certified.event.position
+        prepared = None
     else:
-        position = keeper.input_position(day.day)
-    close = compute_close(keeper.store.database, keep, keeper.recorded(account), account, day, position)
+        last = books.closes.get(day.day)
+        if prepared is not None and last is not None and last.event.position > prepared.position:
+            prepared = None
+        position = keeper.input_position(day.day) if prepared is None else prepared.position
+    kept = None if prepared is None else prepared.spool
+    close = compute_close(
+        keeper.store.database, keep, keeper.recorded(account), account, day, position, kept=kept
+    )
     digest = digest_of_close(close)
     if certified is not None:
         if digest != certified.event.result_digest:

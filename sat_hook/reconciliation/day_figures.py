@@ -110,6 +110,8 @@ class DayFigures:
 
 
 Places = NDArray[np.integer[Any]]
+GroupKey = tuple[Any, ...]
+"""Product, state, evidence, settlement, whether there are breaks, and which terms of the saldo are not 0."""
 _STORED = TypeAdapter(DayFigures)
 
 
@@ -144,8 +146,8 @@ def from_bytes(content: bytes) -> DayFigures:
     return _STORED.validate_json(content)
 
 
-def grouped_orders(orders: pd.DataFrame) -> tuple[Places, list[OrderGroup]]:
-    """Return the groups, and the places of the orders in the frame, group by group."""
+def grouped_orders(orders: pd.DataFrame) -> tuple[Places, dict[GroupKey, OrderGroup]]:
+    """Return the places of the orders in the frame, group by group, and the groups in the order of keys."""
     import pandas as pd  # takes a second; readers of stored figures need none
 
     keys = pd.DataFrame(index=orders.index)
@@ -159,14 +161,24 @@ def grouped_orders(orders: pd.DataFrame) -> tuple[Places, list[OrderGroup]]:
     number = groups.ngroup()
     sums = orders.groupby(number, sort=True)[list(TOTALLED)].sum()
     sums.insert(0, "orders", orders.groupby(number, sort=True).size())
-    firsts = keys.groupby(number, sort=True)[[*_KEYS, "has_breaks"]].first()
-    found = [
-        OrderGroup._make((*map(str, words), bool(has_breaks), *map(int, totals), 0, 0))
-        for (*words, has_breaks), totals in zip(
-            firsts.itertuples(index=False, name=None), sums.itertuples(index=False, name=None), strict=True
-        )
-    ]
+    firsts = keys.groupby(number, sort=True).first()
+    found: dict[GroupKey, OrderGroup] = {}
+    for (*names, has_breaks, debit, refund, opening, closing), totals in zip(
+        firsts.itertuples(index=False, name=None), sums.itertuples(index=False, name=None), strict=True
+    ):
+        key = (*map(str, names), *map(bool, (has_breaks, debit, refund, opening, closing)))
+        found[key] = OrderGroup._make((*key[:5], *map(int, totals), 0, 0))
     return number.argsort(kind="stable").to_numpy(), found
+
+
+def joined_groups(parts: Sequence[dict[GroupKey, OrderGroup]]) -> dict[GroupKey, OrderGroup]:
+    """Return the groups of all partitions, in the order of their keys."""
+    found: dict[GroupKey, OrderGroup] = {}
+    for key in sorted({key for part in parts for key in part}):
+        alike = [part[key] for part in parts if key in part]
+        totals = (sum(group.total(name) for group in alike) for name in ("orders", *TOTALLED))
+        found[key] = OrderGroup._make((*key[:5], *totals, 0, 0))
+    return found
 
 
 def placed(groups: Sequence[OrderGroup], sizes: Sequence[int], first: int) -> list[OrderGroup]:

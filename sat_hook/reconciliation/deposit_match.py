@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from sat_hook.domain.books import AccountBooks, Entry, PostedClose
 from sat_hook.domain.books_events import SaldoTerms, TopUpRecorded
@@ -71,23 +72,50 @@ def shown_top_up(posted: Entry[TopUpRecorded]) -> TopUp:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OrderTerms:
+    """The terms of the equation that are sums over orders."""
+
+    debits_rupiah: int = 0
+    refunds_rupiah: int = 0
+    in_transit_opening_rupiah: int = 0
+    in_transit_closing_rupiah: int = 0
+    may_drift_rupiah: int = 0
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> Self:
+        """Those of the ledger's rows."""
+        uncertain = rows.loc[rows["is_uncertain_at_close"], "charged_rupiah"]
+        return cls(
+            int(rows["debit_rupiah"].sum()),
+            int(rows["refund_rupiah"].sum()),
+            int(rows["in_transit_opening_rupiah"].sum()),
+            int(rows["in_transit_closing_rupiah"].sum()),
+            int(uncertain.sum()),
+        )
+
+    @classmethod
+    def sum(cls, parts: Iterable[OrderTerms]) -> Self:
+        """Those of all parts together."""
+        return cls(*map(sum, zip(*map(astuple, parts), strict=True)))
+
+
 def equation_of(
-    opening: SaldoPoint, closing: SaldoPoint, rows: pd.DataFrame, top_ups_rupiah: int, in_transit_rupiah: int
+    opening: SaldoPoint, closing: SaldoPoint, terms: OrderTerms, top_ups_rupiah: int, in_transit_rupiah: int
 ) -> SaldoEquation:
-    """Return the equation of the ledger ``rows``.
+    """Return the equation of the orders.
 
     :param in_transit_rupiah: at the opening; from yesterday's close, if there is one.
     """
-    uncertain = rows[rows["is_uncertain_at_close"]]
     return SaldoEquation(
         opening=opening,
         closing=closing,
         top_ups_rupiah=top_ups_rupiah,
-        debits_rupiah=int(rows["debit_rupiah"].sum()),
-        refunds_rupiah=int(rows["refund_rupiah"].sum()),
+        debits_rupiah=terms.debits_rupiah,
+        refunds_rupiah=terms.refunds_rupiah,
         in_transit_opening_rupiah=in_transit_rupiah,
-        in_transit_closing_rupiah=int(rows["in_transit_closing_rupiah"].sum()),
-        may_drift_rupiah=int(uncertain["charged_rupiah"].sum()),
+        in_transit_closing_rupiah=terms.in_transit_closing_rupiah,
+        may_drift_rupiah=terms.may_drift_rupiah,
     )
 
 

@@ -108,7 +108,7 @@ class SaldoSheet:
         """A term as the sum of a column, and its source."""
         if self._orders is None:
             return sign * rupiah, self._value(_("the orders in their own file"))
-        if int(self._close.orders[name].sum()) != rupiah:
+        if self._close.orders.sum(name) != rupiah:
             return sign * rupiah, self._value(_("not the sum of the column in the sheet orders"))
         minus = "-" if sign < 0 else ""
         return Formula(f"={minus}SUM({self._orders.cells(name)})", sign * rupiah), _("the sheet orders")

@@ -49,7 +49,7 @@ def keep_report(spool: NamedSpool, versions: Sequence[Version], close: DayClose)
             # The workbook is written last: if it exists, the others do.
             for file in reversed(written):
                 if file.name not in files:
-                    files[file.name] = spool.write(f"{version.place}/{file.name}", file.path.read_bytes())
+                    files[file.name] = spool.write_file(f"{version.place}/{file.name}", file.path)
     return KeptReport(version, files)
 
 

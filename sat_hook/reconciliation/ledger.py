@@ -79,6 +79,15 @@ class Tally:
     rupiah: int = 0
     sendings: int = 0
 
+    def plus(self, other: Tally) -> Tally:
+        """This tally with another part."""
+        return Tally(
+            self.events + other.events,
+            self.mark ^ other.mark,
+            self.rupiah + other.rupiah,
+            self.sendings + other.sendings,
+        )
+
     def without(self, other: Tally) -> Tally:
         """This tally without a part of it."""
         return Tally(

@@ -14,7 +14,7 @@ from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, Mat
 from sat_hook.domain.business_day import BusinessDay
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from sat_hook.reconciliation.day_orders import DayOrders
 
 __all__ = [
     "AGE_BANDS",
@@ -271,7 +271,7 @@ class DayClose:
     account: str
     business_day: BusinessDay
     position: int
-    orders: pd.DataFrame
+    orders: DayOrders
     matches: tuple[MatchTotals, ...]
     saldo: SaldoEquation | None
     breaks: tuple[Break, ...]

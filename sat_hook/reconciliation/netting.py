@@ -14,6 +14,8 @@ import pandas as pd
 
 from sat_hook.domain.settlement_mapping import RowKind
 
+_NETTED = 1 << 62
+"""Added to the place of a netted row, which comes after all others."""
 REFUNDED = "failed"
 """The status of an order whose rows in the file add up to nothing, the same as for a failed one."""
 
@@ -45,7 +47,8 @@ def netted(theirs: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the day's files with every refund added to its sale.
 
     :returns: the same columns without ``moment``, and ``netted_rupiah`` (what refunds took from ``rupiah``,
-        not positive), ``is_refund_alone`` (no sale in these files), ``other_rows`` (of the same file).
+        not positive), ``is_refund_alone`` (no sale in these files), ``other_rows`` (of the same file). Netted
+        rows come last, by the place of the order's first row.
     """
     theirs = theirs.drop(columns="moment")
     is_refund = (theirs["trouble"] == "") & (theirs["kind"] == RowKind.REFUND.value)
@@ -57,7 +60,7 @@ def netted(theirs: pd.DataFrame) -> pd.DataFrame:
     orders: dict[str, list[Any]] = {}
     for row in theirs[is_involved].itertuples(index=False):
         orders.setdefault(str(row.request_id), []).append(row)
-    made = [line for rows in orders.values() for line in _net(rows)]
+    made = [{**line, "place": _NETTED + rows[0].place} for rows in orders.values() for line in _net(rows)]
     if not made:
         return rest
     return pd.concat([rest, pd.DataFrame(made, columns=rest.columns).astype(rest.dtypes)], ignore_index=True)

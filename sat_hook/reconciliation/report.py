@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from sat_hook.presentation.language import Language
 from sat_hook.reconciliation.breaks_file import render_breaks, write_orders
-from sat_hook.reconciliation.day_figures import figures_of, grouped_orders, placed, to_bytes
+from sat_hook.reconciliation.day_figures import (
+    GroupKey,
+    OrderGroup,
+    figures_of,
+    grouped_orders,
+    joined_groups,
+    placed,
+    to_bytes,
+)
+from sat_hook.reconciliation.day_orders import DayOrders
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.versions import Version
 from sat_hook.reconciliation.workbook import render_workbook
 
 _LONGEST_ACCOUNT = 80
+_BYTES_AT_A_TIME = 1 << 20
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -73,10 +85,8 @@ def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()
     from sat_hook.reconciliation.report_pdf import render_pdf
 
     names = ReportNames.of(close.account, close.day)
-    places, groups = grouped_orders(close.orders)
-    with (folder / names.orders).open("wb") as out:
-        titles, *sizes = write_orders(close.orders, out, places, [group.orders for group in groups])
-    figures = figures_of(close, placed(groups, sizes, titles))
+    groups = write_groups(close.orders, folder / names.orders)
+    figures = figures_of(close, groups)
     contents = {
         names.breaks: render_breaks(close),
         names.figures: to_bytes(figures),
@@ -89,6 +99,40 @@ def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()
         (folder / name).write_bytes(content)
     written = [folder / name for name in names]
     return tuple(ReportFile(path, path.stat().st_size, _digest(path)) for path in written)
+
+
+def write_groups(orders: DayOrders, target: Path) -> list[OrderGroup]:
+    """Write the orders group by group, and return the groups with their places.
+
+    Each partition is written by itself; then its rows of a group follow those of the partition before.
+    """
+    parts: list[tuple[Path, dict[GroupKey, OrderGroup]]] = []
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        for number, frame in enumerate(orders.frames()):
+            path = Path(folder) / str(number)
+            places, groups = grouped_orders(frame)
+            with path.open("wb") as out:
+                first, *sizes = write_orders(frame, out, places, [group.orders for group in groups.values()])
+            parts.append((path, dict(zip(groups, placed(list(groups.values()), sizes, first), strict=True))))
+        found = joined_groups([groups for _, groups in parts])
+        sizes = []
+        with ExitStack() as files, target.open("wb") as out:
+            opened = [(files.enter_context(path.open("rb")), groups) for path, groups in parts]
+            out.write(opened[0][0].read(first))
+            for key in found:
+                sizes.append(0)
+                for file, groups in opened:
+                    if key in groups:
+                        file.seek(groups[key].offset)
+                        sizes[-1] += _copy(file, out, groups[key].size)
+    return placed(list(found.values()), sizes, first)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, size: int) -> int:
+    """Copy so many bytes."""
+    for start in range(0, size, _BYTES_AT_A_TIME):
+        target.write(source.read(min(_BYTES_AT_A_TIME, size - start)))
+    return size
 
 
 def _digest(path: Path) -> str:

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.identity import digest_of
+from sat_hook.domain.partitions import WHOLE, Partition
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.presentation.hints import did_you_mean
 from sat_hook.reconciliation.errors import MissingColumnsError, SettlementRefusedError
@@ -105,9 +106,10 @@ def keep_settlement(
     )
 
 
-def load_settlement(keep: Keep, imported: SettlementImported) -> SettlementRows:
+def load_settlement(keep: Keep, imported: SettlementImported, partition: Partition = WHOLE) -> SettlementRows:
     """Read an imported file again from its stored copy.
 
+    :param partition: only its rows are kept.
     :raises SettlementRefusedError: its bytes have changed.
     """
     with keep.open(imported.uri) as file:
@@ -116,20 +118,28 @@ def load_settlement(keep: Keep, imported: SettlementImported) -> SettlementRows:
         raise SettlementRefusedError(
             f"{imported.name}: found other bytes at {imported.uri}; expected digest {imported.digest}"
         )
-    return read_settlement(content, imported.name, imported.mapping)
+    return read_settlement(content, imported.name, imported.mapping, partition)
 
 
-def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> SettlementRows:
-    """Read the rows of a file.
+def read_settlement(
+    content: bytes, name: str, mapping: SettlementMapping, partition: Partition = WHOLE
+) -> SettlementRows:
+    """Read the rows of a file, or those of a partition.
 
     :raises SettlementRefusedError: it is not such a file, or lacks a column of the mapping.
     """
     _check_size(content, name)
     if is_workbook(content, name):
         sheet = SheetReading(content, name, mapping)
-        return _read(name, mapping, sheet.chunks(), sheet.hint, sheet.notes)
+        return _read(RowReader(name, mapping, partition), mapping, sheet.chunks(), sheet.hint, sheet.notes)
     chunks = csv_chunks(content, name, mapping)
-    return _read(name, mapping, chunks, lambda: hint_at_encoding(content, mapping), tuple)
+    return _read(
+        RowReader(name, mapping, partition),
+        mapping,
+        chunks,
+        lambda: hint_at_encoding(content, mapping),
+        tuple,
+    )
 
 
 def has_columns(content: bytes, name: str, mapping: SettlementMapping) -> bool:
@@ -157,13 +167,12 @@ def _check_size(content: bytes, name: str) -> None:
 
 
 def _read(
-    name: str,
+    reader: RowReader,
     mapping: SettlementMapping,
     chunks: Iterator[Chunk],
     hint_at_columns: Callable[[], str],
     notes: Callable[[], tuple[SettlementNote, ...]],
 ) -> SettlementRows:
-    reader = RowReader(name, mapping)
     try:
         for chunk in chunks:
             reader.add(chunk)

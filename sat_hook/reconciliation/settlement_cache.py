@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from sat_hook.domain.books import AccountBooks, PostedSettlement
+from sat_hook.domain.partitions import WHOLE, Partition
 from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation.errors import SettlementLostError, SettlementRefusedError
 from sat_hook.reconciliation.settlement import Keep, load_settlement
@@ -15,10 +16,11 @@ from sat_hook.store.errors import SpoolError
 
 
 class SettlementCache:
-    """The files of one computation."""
+    """The files of one computation, or their rows of one partition."""
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, keep: Keep, partition: Partition = WHOLE) -> None:
         self._keep = keep
+        self._partition = partition
         self._rows: dict[int, SettlementRows] = {}
         self._refunds: dict[int, SettlementRows] = {}
 
@@ -61,7 +63,7 @@ class SettlementCache:
         if posted.posted.position in self._rows:
             return self._rows[posted.posted.position]
         try:
-            return load_settlement(self._keep, posted.event)
+            return load_settlement(self._keep, posted.event, self._partition)
         except (SettlementRefusedError, SpoolError) as error:
             raise SettlementLostError(posted.event, str(error)) from error
 

@@ -16,7 +16,7 @@ from sat_hook.domain.identity import break_id_of
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.presentation.spreadsheet_cells import has_long_number, shape_of
-from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
+from sat_hook.reconciliation.break_factory import BreakFactory, Found
 from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.netting import REFUNDED
 from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID, client_differs
@@ -57,26 +57,14 @@ class DayFiles:
 
     @property
     def all_rows(self) -> pd.DataFrame:
-        """Return the rows of all files, with the place of each one's file."""
+        """Return the rows of all files, with the place of each one's file, and their own among all rows."""
         return pd.concat(
-            [rows.frame.assign(file=place) for place, rows in enumerate(self.rows)], ignore_index=True
+            [
+                rows.frame.assign(file=file, place=(file << 40) + rows.frame["file_row"])
+                for file, rows in enumerate(self.rows)
+            ],
+            ignore_index=True,
         )
-
-
-def _itemised(
-    finder: BreakFactory,
-    rule: str,
-    found: pd.DataFrame,
-    category: BreakCategory,
-    what: str,
-    amount: pd.Series[int],
-) -> tuple[pd.DataFrame, tuple[Break, ...]]:
-    """Return the rows that get a break each, and the one break for all others."""
-    left = len(found) - MAXIMUM_ITEMISED
-    if left <= 0:
-        return found, ()
-    rupiah_left = int(amount.iloc[MAXIMUM_ITEMISED:].sum())
-    return found.iloc[:MAXIMUM_ITEMISED], (finder.rest(rule, category, what, left, rupiah_left),)
 
 
 def _place(files: DayFiles, file: int, rows: Sequence[int], *positions: int) -> BreakEvidence:
@@ -89,12 +77,8 @@ def _place(files: DayFiles, file: int, rows: Sequence[int], *positions: int) -> 
     )
 
 
-def unreadable(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
-    row: Any
-    what = "rows of the settlement file cannot be matched"
-    rows, rest = _itemised(finder, "row", rows, BreakCategory.MATCHING, what, rows["rupiah"])
-    yield from rest
-    for row in rows.itertuples(index=False):
+def unreadable(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Found:
+    def breaks_of(row: Any) -> Iterator[Break]:
         yield finder.found(
             "row",
             f"{files.imported[row.file].digest}:{row.file_row}",
@@ -104,6 +88,11 @@ def unreadable(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Ite
             amount_rupiah=int(row.rupiah),
             evidence=_place(files, row.file, [row.file_row]),
         )
+
+    what = "rows of the settlement file cannot be matched"
+    return Found.of(
+        finder, "row", BreakCategory.MATCHING, what, rows, rows["rupiah"], breaks_of, rows["place"]
+    )
 
 
 def _id_shown(imported: SettlementImported, row: Any) -> str:
@@ -116,20 +105,15 @@ def _id_shown(imported: SettlementImported, row: Any) -> str:
     return row.request_id if is_shown else f"row {row.file_row}"
 
 
-def duplicates(
-    finder: BreakFactory, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame
-) -> Iterator[Break]:
-    if rows.empty:
-        return
-    charged = ours.set_index("request_id")[["charged_rupiah", "order_id", "state"]]
-    what = "the settlement file has orders more than once"
+def duplicates(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame) -> Found:
+    named = ours["request_id"].isin(rows["request_id"])
+    charged = ours[named].set_index("request_id")[["charged_rupiah", "order_id", "state"]]
     rows = rows.assign(rupiah=_charges(rows))
+    groups = rows.groupby("request_id", sort=True)
     twice = rows[["request_id", "rupiah"]].groupby("request_id", sort=True, as_index=False).sum()
-    kept, rest = _itemised(finder, "duplicate", twice, BreakCategory.DUPLICATE, what, twice["rupiah"])
-    yield from rest
-    rows = rows[rows["request_id"].isin(kept["request_id"])]
-    for request_id, group in rows.groupby("request_id", sort=True):
-        key = str(request_id)
+
+    def breaks_of(row: Any) -> Iterator[Break]:
+        key, group = str(row.request_id), groups.get_group(row.request_id)
         is_known = key in charged.index
         is_paid = is_known and _GROUP.get(str(charged["state"].loc[key]), "failed") != "failed"
         our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_paid else 0
@@ -145,11 +129,14 @@ def duplicates(
             BreakCategory.DUPLICATE,
             _how_often(files.imported[first], group),
             ours=rupiah(our_rupiah) if is_known else "nothing",
-            theirs=rupiah(int(group["rupiah"].sum())) + elsewhere,
-            amount_rupiah=int(group["rupiah"].sum()) - our_rupiah,
+            theirs=rupiah(int(row.rupiah)) + elsewhere,
+            amount_rupiah=int(row.rupiah) - our_rupiah,
             order=(key, str(charged["order_id"].loc[key])) if is_known else (key, ""),
             evidence=_place(files, first, group.loc[group["file"] == first, "file_row"].tolist()),
         )
+
+    what = "the settlement file has orders more than once"
+    return Found.of(finder, "duplicate", BreakCategory.DUPLICATE, what, twice, twice["rupiah"], breaks_of)
 
 
 def _how_often(imported: SettlementImported, group: pd.DataFrame) -> str:
@@ -161,12 +148,8 @@ def _how_often(imported: SettlementImported, group: pd.DataFrame) -> str:
     return f"the settlement {names} the order {len(group)} times; none of these rows is paired"
 
 
-def again(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
-    row: Any
-    what = "orders of other days, whose own files have them, too"
-    rows, rest = _itemised(finder, "again", rows, BreakCategory.DUPLICATE, what, _charges(rows))
-    yield from rest
-    for row in rows.itertuples(index=False):
+def again(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Found:
+    def breaks_of(row: Any) -> Iterator[Break]:
         yield finder.found(
             "again",
             f"{row.request_id}:{finder.day}",
@@ -178,6 +161,11 @@ def again(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator
             order=(row.request_id, row.order_id),
             evidence=_place(files, row.file, [row.file_row], int(row.last_position)),
         )
+
+    what = "orders of other days, whose own files have them, too"
+    return Found.of(
+        finder, "again", BreakCategory.DUPLICATE, what, rows, _charges(rows), breaks_of, rows["is_of_others"]
+    )
 
 
 def _groups(rows: pd.DataFrame) -> pd.Series[str]:
@@ -195,12 +183,8 @@ def _charges(rows: pd.DataFrame) -> pd.Series[int]:
     return rows["rupiah"].where(rows["status"] != "failed", 0)
 
 
-def unknown(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
-    row: Any
-    what = "orders in the settlement file that our ledger does not know"
-    rows, rest = _itemised(finder, "unknown", rows, BreakCategory.EXISTENCE, what, _charges(rows))
-    yield from rest
-    for row in rows.itertuples(index=False):
+def unknown(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Found:
+    def breaks_of(row: Any) -> Iterator[Break]:
         yield finder.found(
             "unknown",
             f"{row.request_id}:{finder.day}",
@@ -213,13 +197,14 @@ def unknown(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterat
             evidence=_place(files, row.file, [row.file_row]),
         )
 
+    what = "orders in the settlement file that our ledger does not know"
+    return Found.of(
+        finder, "unknown", BreakCategory.EXISTENCE, what, rows, _charges(rows), breaks_of, rows["place"]
+    )
 
-def missing(finder: BreakFactory, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
-    row: Any
-    what = "orders that succeeded by our ledger, and are in no settlement file"
-    rows, rest = _itemised(finder, "missing", rows, BreakCategory.EXISTENCE, what, -rows["charged_rupiah"])
-    yield from rest
-    for row in rows.itertuples(index=False):
+
+def missing(finder: BreakFactory, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Found:
+    def breaks_of(row: Any) -> Iterator[Break]:
         may_come = row.sent_at >= pd.Timestamp(day.closes_at - DRIFT) and not files.next_has_come
         yield finder.found(
             "missing",
@@ -239,21 +224,17 @@ def missing(finder: BreakFactory, day: BusinessDay, files: DayFiles, rows: pd.Da
             ),
         )
 
+    what = "orders that succeeded by our ledger, and are in no settlement file"
+    return Found.of(
+        finder, "missing", BreakCategory.EXISTENCE, what, rows, -rows["charged_rupiah"], breaks_of
+    )
 
-def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+
+def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Found:
     """Return breaks of refunds whose sale is not in these files, compared with what earlier files charged."""
-    if rows.empty:
-        return
-    is_paid = ~_groups(rows).eq("failed")
-    kept_rupiah = rows["charged_rupiah"].where(is_paid, 0)
-    taken = files.find_taken(rows[["request_id", "sent_at", "charged_rupiah"]])
-    amount = taken + rows["rupiah"] - kept_rupiah
     what = "the settlement file refunds otherwise than our ledger has it"
-    found = rows.assign(amount=amount, kept=kept_rupiah)[amount != 0]
-    found, rest = _itemised(finder, "refund", found, BreakCategory.AMOUNT, what, found["amount"])
-    yield from rest
-    row: Any
-    for row in found.itertuples(index=False):
+
+    def breaks_of(row: Any) -> Iterator[Break]:
         yield finder.found(
             "refund",
             f"{row.request_id}:{finder.day}",
@@ -266,6 +247,22 @@ def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterat
             evidence=_place(files, row.file, _rows_of(row), int(row.last_position)),
         )
 
+    is_paid = ~_groups(rows).eq("failed")
+    kept_rupiah = rows["charged_rupiah"].where(is_paid, 0)
+    taken = files.find_taken(rows[["request_id", "sent_at", "charged_rupiah"]]) if len(rows) else 0
+    amount = taken + rows["rupiah"] - kept_rupiah
+    found = rows.assign(amount=amount, kept=kept_rupiah)[amount != 0]
+    return Found.of(
+        finder,
+        "refund",
+        BreakCategory.AMOUNT,
+        what,
+        found,
+        found["amount"],
+        breaks_of,
+        found["is_of_others"],
+    )
+
 
 def is_of_refund(item: Break, account: str) -> bool:
     """Whether a break is about a refund whose sale is in an earlier file."""
@@ -274,7 +271,7 @@ def is_of_refund(item: Break, account: str) -> bool:
 
 def differences(
     finder: BreakFactory, day: BusinessDay, files: DayFiles, pairs: pd.DataFrame
-) -> Iterator[Break]:
+) -> Iterator[Found]:
     group = _groups(pairs)
     is_paid = (group == "succeeded") & (pairs["status"] == "succeeded")
     # Only what a file says is compared: another file of the day may say more.
@@ -294,11 +291,12 @@ def differences(
     for rule, is_so in rules.items():
         found = pairs[is_so]
         amount = (found["rupiah"] - found["charged_rupiah"]) * (rule == "amount")
-        kept, rest = _itemised(finder, rule, found, _RULES[rule][0], _RULES[rule][1], amount)
-        yield from rest
-        row: Any
-        for row in kept.itertuples(index=False):
+        category, what = _RULES[rule]
+
+        def breaks_of(row: Any, rule: str = rule) -> Iterator[Break]:
             yield _difference(finder, files, rule, row)
+
+        yield Found.of(finder, rule, category, what, found, amount, breaks_of, found["is_of_others"])
 
 
 _RULES: dict[str, tuple[BreakCategory, str]] = {

@@ -13,8 +13,8 @@ from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation import settlement_findings as findings
-from sat_hook.reconciliation.break_factory import BreakFactory
-from sat_hook.reconciliation.model import Break, MatchTotals
+from sat_hook.reconciliation.break_factory import BreakFactory, Found
+from sat_hook.reconciliation.model import MatchTotals
 from sat_hook.reconciliation.netting import netted
 from sat_hook.reconciliation.settlement_findings import DRIFT, DayFiles
 
@@ -24,9 +24,9 @@ Lookup = Callable[[Collection[str]], pd.DataFrame]
 
 @dataclass(frozen=True, slots=True)
 class SettlementMatch:
-    """The breaks, the totals, and the outcome of each unmatched order (by request id)."""
+    """What was found, the totals without the number of breaks, and the outcome of each of our orders."""
 
-    breaks: tuple[Break, ...]
+    found: tuple[Found, ...]
     totals: MatchTotals
     standing: pd.Series[str]
 
@@ -80,6 +80,7 @@ def match_settlement(
         validate="one_to_one",
         suffixes=("", "_theirs"),
     )
+    pairs["is_of_others"] = 0
     elsewhere = theirs[is_single & ~is_ours]
     strange = theirs.loc[~is_bad & ~is_ours, "request_id"].unique().tolist()
     known = look_up(strange) if strange else rows.iloc[:0]
@@ -88,7 +89,7 @@ def match_settlement(
         more = known.merge(
             elsewhere, on="request_id", how="inner", validate="one_to_one", suffixes=("", "_theirs")
         )
-        pairs = pd.concat([pairs, more], ignore_index=True)
+        pairs = pd.concat([pairs, more.assign(is_of_others=1)], ignore_index=True)
         unknown = elsewhere[~elsewhere["request_id"].isin(known["request_id"])]
         ours = pd.concat([rows, known], ignore_index=True)
     refunds, pairs = pairs[pairs["is_refund_alone"]], pairs[~pairs["is_refund_alone"]]
@@ -108,13 +109,13 @@ def match_settlement(
         is_near = missing["request_id"].isin(near)
         is_matched[missing.index[is_near]] = True
         missing = missing[~is_near]
-    breaks = (
-        *findings.unreadable(finder, files, theirs[is_bad]),
-        *findings.duplicates(finder, files, theirs[is_twice], ours),
-        *findings.unknown(finder, files, unknown),
-        *findings.missing(finder, day, files, missing),
-        *findings.again(finder, files, pairs[is_again]),
-        *findings.refunds(finder, files, refunds),
+    found = (
+        findings.unreadable(finder, files, theirs[is_bad]),
+        findings.duplicates(finder, files, theirs[is_twice], ours),
+        findings.unknown(finder, files, unknown),
+        findings.missing(finder, day, files, missing),
+        findings.again(finder, files, pairs[is_again]),
+        findings.refunds(finder, files, refunds),
         *findings.differences(finder, day, files, pairs[~is_again] if again else pairs),
     )
     matched = rows[is_expected & is_matched]
@@ -133,9 +134,9 @@ def match_settlement(
         theirs_rupiah=int(succeeded["rupiah"].sum()),
         matched=len(matched),
         matched_rupiah=int(matched["charged_rupiah"].sum()),
-        breaks=len(breaks),
+        breaks=0,
     )
-    return SettlementMatch(breaks, totals, pd.Series(standing, index=rows.index, dtype="str"))
+    return SettlementMatch(found, totals, pd.Series(standing, index=rows.index, dtype="str"))
 
 
 def _is_expected(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -154,7 +155,7 @@ def _is_well_inside(rows: pd.DataFrame, day: BusinessDay) -> pd.Series[bool]:
 
 def late_missing(
     finder: BreakFactory, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, later: Collection[str]
-) -> tuple[Break, ...]:
+) -> Found:
     """Return orders that are in no file of a day, and whose success was not yet known when the day was
     matched.
 
@@ -162,4 +163,4 @@ def late_missing(
     :param later: those of them that other files have.
     """
     known = {*later, *files.all_rows["request_id"]}
-    return tuple(findings.missing(finder, day, files, rows[~rows["request_id"].isin(known)]))
+    return findings.missing(finder, day, files, rows[~rows["request_id"].isin(known)])

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat_hook.domain.partitions import WHOLE, Partition
 from sat_hook.domain.rupiah import recorded_rupiah
 from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, RowKind, SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
@@ -45,6 +46,7 @@ MAXIMUM_CHARACTERS = 200
 MAXIMUM_SAMPLES, FIRST_SAMPLES = 200, 10
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _FRAME = {
+    "is_kept": "bool",
     "file_row": "int64",
     "request_id": "str",
     "rupiah": "int64",
@@ -57,17 +59,18 @@ _FRAME = {
     "moment": "datetime64[us, UTC]",
     "trouble": "str",
 }
-_NOTHING = {"int64": 0, "str": "", "datetime64[us, UTC]": pd.NaT}
+_NOTHING = {"bool": True, "int64": 0, "str": "", "datetime64[us, UTC]": pd.NaT}
 
 
 class RowReader:
     """Reads the chunks of a file by a mapping, from its header on.
 
     :param name: of the file, for messages.
+    :param partition: only its rows are kept. Totals and notes are those of the whole file.
     """
 
-    def __init__(self, name: str, mapping: SettlementMapping) -> None:
-        self._name, self._mapping = name, mapping
+    def __init__(self, name: str, mapping: SettlementMapping, partition: Partition = WHOLE) -> None:
+        self._name, self._mapping, self._partition = name, mapping, partition
         self._amounts, self._standings = Amounts(mapping), Standings(mapping)
         self._footer = _footer_pattern(mapping)
         self._width = 0
@@ -114,12 +117,14 @@ class RowReader:
         if not self._places:
             places_of([], self._name, self._mapping)
         frame, footer_note = self._without_footer(self._frame())
+        kept = frame.pop("is_kept")
         return SettlementRows(
-            frame,
+            frame if self._partition.count == 1 else frame[kept].reset_index(drop=True),
             "product_code" in self._places,
             "client_number" in self._places,
             tuple(self._totals),
             (*notes, *footer_note, *judge_totals(self._totals, frame), *self._moment_note()),
+            int(frame["rupiah"].sum()),
             self._samples,
         )
 
@@ -198,9 +203,18 @@ class RowReader:
         for at, number in enumerate(numbers) if troubles else ():
             if number in troubles:
                 why[at] = self._reason(troubles[number])
+        is_kept = np.array(self._partition.holds(texts["request_id"]))
+        whole = texts
+        if not is_kept.all():
+            # Of the rows of other partitions, only numbers stay in memory.
+            texts = {
+                ours: [text if is_own else "" for text, is_own in zip(column, is_kept.tolist(), strict=True)]
+                for ours, column in texts.items()
+            }
         self._texts["request_id"] += texts["request_id"]
         self._texts["product_code"] += texts.get("product_code", ())
         arrays: dict[str, Any] = {
+            "is_kept": is_kept,
             "file_row": np.fromiter(numbers, "int64", count),
             "rupiah": rupiah,
             "standing": standings,
@@ -213,14 +227,14 @@ class RowReader:
             arrays["client_alternative"] = clients.alternatives
             self._texts["client_shown"] += clients.shown
         if "moment" in texts:
-            moments = moments_of(self._mapping, texts["moment"])
+            moments = moments_of(self._mapping, whole["moment"])
             arrays["moment"] = np.array(moments, dtype="datetime64[us]")
             self._unread_moments += int(np.isnat(arrays["moment"]).sum())
         for name, array in arrays.items():
             self._arrays[name].append(array)
         first = range(min(count, FIRST_SAMPLES - len(self._samples)))
         for at in (*first, *np.flatnonzero(why)[: max(0, MAXIMUM_SAMPLES - len(self._samples))].tolist()):
-            self._samples[numbers[at]] = {ours: column[at] for ours, column in texts.items()}
+            self._samples[numbers[at]] = {ours: column[at] for ours, column in whole.items()}
 
     def _judge_texts(self, texts: dict[str, list[str]], odd: list[int], why: NDArray[np.int8]) -> None:
         """Check that ids are usable and texts can be kept: no report or database holds every character."""

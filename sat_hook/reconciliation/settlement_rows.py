@@ -68,6 +68,7 @@ class SettlementRows:
     number, see ``settlement_cells.client_differs``; 0 and empty if the mapping has none), ``moment`` (UTC,
     NaT if none), ``trouble`` (why the row is set aside; empty when it is good).
 
+    :param file_rupiah: the sum of all rows of the file, also when ``frame`` has those of a partition.
     :param samples: the cells of the first rows and of some that are set aside, by row and column of the
         mapping, as the file has them: for a person who looks at the file, never for a report.
     """
@@ -77,6 +78,7 @@ class SettlementRows:
     has_client: bool
     totals: tuple[TotalRow, ...] = ()
     notes: tuple[SettlementNote, ...] = ()
+    file_rupiah: int = 0
     samples: Mapping[int, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @property

@@ -12,7 +12,7 @@ from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_movements import EndProof
 from sat_hook.domain.rupiah import rupiah
-from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
+from sat_hook.reconciliation.break_factory import BreakFactory, Found
 from sat_hook.reconciliation.ledger import Span
 from sat_hook.reconciliation.model import Break, MatchTotals
 from sat_hook.store.days import DayReader
@@ -54,9 +54,9 @@ _RULES: dict[str, tuple[BreakCategory, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class EvidenceMatch:
-    """The breaks of the match, and its totals."""
+    """What the match has found, and its totals without the number of breaks."""
 
-    breaks: tuple[Break, ...]
+    found: Found
     totals: MatchTotals
 
 
@@ -67,7 +67,6 @@ def match_evidence(reader: DayReader, finder: BreakFactory, rows: pd.DataFrame, 
     """
     signed = _last_ends(reader.signed_ends(span.opens_at, span.closes_at))
     signed = signed[signed["request_id"].isin(rows["request_id"])]
-    breaks = tuple(_judge(finder, rows, signed, span))
     kept, agreed = signed[signed["finding"] != "missing"], signed[signed["finding"] == "agrees"]
     totals = MatchTotals(
         kind=MatchKind.EVIDENCE,
@@ -79,15 +78,15 @@ def match_evidence(reader: DayReader, finder: BreakFactory, rows: pd.DataFrame, 
         theirs_rupiah=int(kept["their_rupiah"].sum()),
         matched=len(agreed),
         matched_rupiah=int(agreed["our_rupiah"].sum()),
-        breaks=len(breaks),
+        breaks=0,
     )
-    return EvidenceMatch(breaks, totals)
+    return EvidenceMatch(_judge(finder, rows, signed, span), totals)
 
 
 def judge_again(reader: DayReader, finder: BreakFactory, rows: pd.DataFrame, span: Span) -> tuple[Break, ...]:
     """Repeat the match for orders of earlier days whose breaks are still carried."""
     signed = _last_ends(reader.signed_ends_of(rows["request_id"]))
-    return tuple(_judge(finder, rows, signed, span))
+    return tuple(_judge(finder, rows, signed, span).breaks)
 
 
 def _last_ends(ends: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +96,7 @@ def _last_ends(ends: pd.DataFrame) -> pd.DataFrame:
     return ends.sort_values("position").drop_duplicates("request_id", keep="last")
 
 
-def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span: Span) -> Iterator[Break]:
+def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span: Span) -> Found:
     disagreeing = signed[signed["finding"] != "agrees"]
     wrong: dict[str, Any] = {str(end.request_id): end for end in disagreeing.itertuples(index=False)}
     opens_at = pd.Timestamp(span.opens_at)
@@ -108,14 +107,8 @@ def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span:
         | rows["mismatched"]
         | (rows["state"].isin(OPEN) & (rows["sent_at"] < opens_at))
     ]
-    if len(places) > MAXIMUM_ITEMISED:
-        left = places.iloc[MAXIMUM_ITEMISED:]
-        what = "orders whose end no signed status proves"
-        lost = -int(left["charged_rupiah"].sum())
-        yield finder.rest("evidence", BreakCategory.MATCHING, what, len(left), lost)
-        places = places.iloc[:MAXIMUM_ITEMISED]
-    row: Any  # named by the columns, so it has no type of its own
-    for row in places.itertuples(index=False):
+
+    def breaks_of(row: Any) -> Iterator[Break]:
         order = (str(row.request_id), str(row.order_id))
         end = wrong.get(order[0])
         if end is not None and row.end_proof == EndProof.SIGNED:
@@ -141,6 +134,10 @@ def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span:
                 order=order,
                 evidence=BreakEvidence(positions=(int(row.last_position),)),
             )
+
+    what = "orders whose end no signed status proves"
+    lost = -places["charged_rupiah"]
+    return Found.of(finder, "evidence", BreakCategory.MATCHING, what, places, lost, breaks_of)
 
 
 def _disagreement(finder: BreakFactory, order: tuple[str, str], end: Any) -> Break:

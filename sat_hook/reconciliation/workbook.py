@@ -20,7 +20,7 @@ from sat_hook.presentation.language import Language, Wording
 from sat_hook.presentation.language import marked as _
 from sat_hook.presentation.sheets import Formats, Sheet
 from sat_hook.reconciliation.break_sheets import AgeingSheet, BreakSheet
-from sat_hook.reconciliation.day_figures import OrderGroup, grouped_orders
+from sat_hook.reconciliation.day_figures import OrderGroup, grouped_orders, joined_groups
 from sat_hook.reconciliation.deposit_sheet import SaldoSheet
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.order_sheet import ORDERS, OrderSheet
@@ -60,9 +60,11 @@ def render_workbook(
             }
         )
         formats = Formats(book, wording)
-        orders = OrderSheet(close.orders, wording) if has_orders_inside(close) else None
+        orders = OrderSheet(close.orders.frame, wording) if has_orders_inside(close) else None
         breaks, saldo = BreakSheet(close, wording), SaldoSheet(close, orders, wording)
-        groups = groups or grouped_orders(close.orders)[1]
+        groups = groups or list(
+            joined_groups([grouped_orders(part)[1] for part in close.orders.frames()]).values()
+        )
         products = ProductSheet(groups, orders, wording)
         write_summary(book, formats, close, groups, orders, orders_file, (breaks, saldo, products), versions)
         breaks.write(book, formats)

@@ -194,6 +194,9 @@ class RefoldedDayReader(DayReader):
         ]
         return pd.DataFrame(rows, columns=list(MOVEMENT_COLUMNS)).astype(MOVEMENT_COLUMNS)
 
+    def count_movements(self, since: datetime) -> int:
+        return self.totals(since, datetime.max.replace(tzinfo=UTC))[0]
+
     def waiting(self, sent_before: datetime) -> set[str]:
         return self._waiting("waiting_by_log", sent_before, types=moving_types())
 

@@ -6,6 +6,8 @@ This module has the port and its plain-folder form; ``sat_hook/hooks`` adapts Ai
 
 from __future__ import annotations
 
+import io
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -40,6 +42,9 @@ class Spool(SpoolReader, Protocol):
 class NamedSpool(Spool, Protocol):
     """A spool that can resolve names."""
 
+    def write_file(self, name: str, path: Path) -> str:
+        """Like :meth:`write`, with the contents of a file, which are not read into memory."""
+
     def uri_of(self, name: str) -> str:
         """The URI of ``name``, whether or not it exists."""
 
@@ -51,13 +56,20 @@ class LocalSpool:
         self._folder = folder.resolve()
 
     def write(self, name: str, content: bytes) -> str:
+        return self._write(name, io.BytesIO(content))
+
+    def write_file(self, name: str, path: Path) -> str:
+        with path.open("rb") as file:
+            return self._write(name, file)
+
+    def _write(self, name: str, content: BinaryIO) -> str:
         target = self._folder / name
         if not target.resolve().is_relative_to(self._folder):
             raise SpoolError(f"the name {name!r} leads out of the spool")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with private_file(target) as file:
-                file.write(content)
+                shutil.copyfileobj(content, file)
         except OSError as error:
             raise SpoolError(f"{name!r} cannot be written to the spool: {error.strerror}") from error
         return target.as_uri()

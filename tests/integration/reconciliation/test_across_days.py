@@ -178,7 +178,7 @@ def test_a_cut_off_that_moves_leaves_no_hour_out_and_counts_none_twice(day: Plan
     assert second.breaks == ()
     assert second.business_day.opens_at == DAY.closes_at
     assert second.business_day.closes_at == moved.closes_at
-    sent = second.orders[second.orders["is_sent_in_day"]]
+    sent = second.orders.frame[second.orders.frame["is_sent_in_day"]]
     assert sent["order_id"].tolist() == ["after midnight"]
 
 
@@ -326,4 +326,4 @@ def test_what_had_not_left_at_the_close_is_not_in_transit_at_the_next_opening(da
     assert (first.breaks, second.breaks) == ((), ())
     assert second.saldo is not None
     assert second.saldo.in_transit_opening_rupiah == PRICE  # "on its way" alone
-    assert second.orders.set_index("order_id").loc["late", "debit_rupiah"] == PRICE
+    assert second.orders.frame.set_index("order_id").loc["late", "debit_rupiah"] == PRICE

@@ -50,7 +50,8 @@ def test_sat_s_deposit_is_explained_to_the_rupiah(line: Line, tmp_path: Path) ->
         order for order in orders.values() if order.state is OrderState.FAILED and order.debit_proven_at
     ]
     assert close.saldo.refunds_rupiah == sum(order.charged_rupiah or 0 for order in failed) > 0
-    assert {name: str(state) for name, state in close.orders.set_index("order_id")["state"].items()} == {
+    states = close.orders.frame.set_index("order_id")["state"]
+    assert {name: str(state) for name, state in states.items()} == {
         name: order.state.value for name, order in orders.items() if order.attempt
     }
     assert close.matches[1].matched == len(succeeded) == close.matches[1].ours

@@ -68,7 +68,7 @@ def test_what_was_in_transit_at_the_close_balances_the_next_day(day: Planted) ->
     assert (second.saldo.debits_rupiah, second.saldo.in_transit_closing_rupiah) == (PRICE, 0)
     assert [total.name for total in second.controls if "yesterday" in total.name]
     assert all(total.agrees for total in second.controls)
-    assert second.orders["order_id"].tolist() == ["on its way"]
+    assert second.orders.frame["order_id"].tolist() == ["on its way"]
 
 
 def test_a_saldo_that_was_looked_at_too_early_evens_out(day: Planted) -> None:
@@ -274,5 +274,5 @@ def test_another_cut_off_moves_orders_to_the_day_that_it_says(day: Planted) -> N
     """A day that ends at 12:30 WIB has nothing of the afternoon."""
     early = BusinessDay(DAY.day, -690)  # from 12:30 the day before
     close = day.close(early).close
-    assert set(close.orders["order_id"]) == {"good-1", "good-2", "good-3", "bad", "refused"}
+    assert set(close.orders.frame["order_id"]) == {"good-1", "good-2", "good-3", "bad", "refused"}
     assert close.business_day.closes_at.hour == 12

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sat_hook.domain.breaks import BreakState
-from sat_hook.reconciliation import settlement_findings, status_match
+from sat_hook.reconciliation import break_factory
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, NOON, PRICE, SECOND, Planted, described
 from tests.integration.reconciliation.test_life_of_a_break import next_day
@@ -17,8 +17,7 @@ def test_more_than_fit_become_one_break_that_stays_until_the_day_agrees(
     store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Number and sum are kept; evidence about single orders does not end it, closing the day again does."""
-    monkeypatch.setattr(settlement_findings, "MAXIMUM_ITEMISED", 1)
-    monkeypatch.setattr(status_match, "MAXIMUM_ITEMISED", 1)
+    monkeypatch.setattr(break_factory, "MAXIMUM_ITEMISED", 1)
     day = Planted(store, tmp_path, "many")
     day.ordinary_day()
     for name in ("x", "y", "z"):

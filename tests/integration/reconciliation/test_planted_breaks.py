@@ -264,7 +264,7 @@ def test_a_day_in_which_everything_agrees_has_no_break(store: PostgresEventStore
     assert close.saldo.closing.saldo_rupiah == SALDO + 1_000_000 - 4 * PRICE
     assert close.saldo.unexplained_rupiah == 0
     assert [line.after_rupiah for line in close.saldo.waterfall][-2:] == [close.saldo.expected_rupiah] * 2
-    orders = close.orders.set_index("order_id")
+    orders = close.orders.frame.set_index("order_id")
     assert orders["state"].astype("str").to_dict() == {
         "good-1": "succeeded",
         "good-2": "succeeded",
@@ -291,7 +291,7 @@ def test_without_a_settlement_file_nothing_is_a_break_for_it(
     close = day.close().close
     assert close.breaks == ()
     assert not close.matches[1].was_made
-    assert close.orders["settlement"].unique().tolist() == ["no file"]
+    assert close.orders.frame["settlement"].unique().tolist() == ["no file"]
 
 
 def test_the_same_day_at_the_same_position_is_the_same(store: PostgresEventStore, tmp_path: Path) -> None:

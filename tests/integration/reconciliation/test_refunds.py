@@ -114,7 +114,7 @@ def test_the_break_names_the_refund_and_its_rows(day: Planted) -> None:
     settled = close.matches[1]
     assert (settled.ours, settled.theirs) == (4, 4)
     assert (settled.ours_rupiah, settled.theirs_rupiah) == (4 * PRICE, 4 * PRICE - 10_000)
-    assert close.orders.set_index("order_id").loc["x", "settlement"] == "matched"
+    assert close.orders.frame.set_index("order_id").loc["x", "settlement"] == "matched"
 
 
 def test_a_refund_in_a_later_file_is_held_against_the_ledger(day: Planted) -> None:

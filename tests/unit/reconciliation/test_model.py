@@ -9,6 +9,7 @@ import pytest
 
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.close_digest import digest_of_close
+from sat_hook.reconciliation.day_orders import DayOrders
 from sat_hook.reconciliation.settlement_names import day_in_name, is_copy
 from tests.reconciliation_days import DAY, closed_day
 
@@ -53,12 +54,12 @@ def test_the_digest_tells_any_two_results_apart() -> None:
     close = closed_day(50)
     digest = digest_of_close(close)
     assert digest_of_close(closed_day(50)) == digest
-    orders = close.orders.copy()
+    orders = close.orders.frame.copy()
     orders.loc[7, "charged_rupiah"] += 1
-    assert digest_of_close(replace(close, orders=orders)) != digest
-    renamed = close.orders.copy()
+    assert digest_of_close(replace(close, orders=DayOrders.of(orders))) != digest
+    renamed = close.orders.frame.copy()
     renamed["state"] = renamed["state"].cat.rename_categories({"failed": "reversed"})
-    assert digest_of_close(replace(close, orders=renamed)) != digest
+    assert digest_of_close(replace(close, orders=DayOrders.of(renamed))) != digest
     assert digest_of_close(replace(close, breaks=close.breaks[1:])) != digest
     assert digest_of_close(replace(close, position=close.position + 1)) != digest
 

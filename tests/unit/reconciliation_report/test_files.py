@@ -58,7 +58,7 @@ def test_text_is_neutral_and_amounts_are_numbers(close: DayClose) -> None:
 
 def test_orders_are_written_as_they_are(close: DayClose, monkeypatch: pytest.MonkeyPatch) -> None:
     """Part by part or at once: the same bytes, and the totals of the frame."""
-    orders = close.orders.copy()
+    orders = close.orders.frame.copy()
     orders.loc[1, "order_id"] = "=cmd()"
     orders.loc[2, "order_id"] = 'a "quoted", name\r\nin two lines'
     whole, parts = io.BytesIO(), io.BytesIO()

@@ -29,6 +29,7 @@ from sat_hook.reconciliation.day_figures import (
     rows_from,
     to_bytes,
 )
+from sat_hook.reconciliation.day_orders import DayOrders
 from sat_hook.reconciliation.figures import headline
 from sat_hook.reconciliation.model import ControlTotal, DayClose
 from sat_hook.reconciliation.report_breaks import MAXIMUM_BREAKS
@@ -51,7 +52,7 @@ def close() -> DayClose:
 
 def figures(close: DayClose) -> DayFigures:
     """Its figures."""
-    return figures_of(close, grouped_orders(close.orders)[1])
+    return figures_of(close, list(grouped_orders(close.orders.frame)[1].values()))
 
 
 def sections(close: DayClose, language: Language = Language.ENGLISH) -> dict[str, Section]:
@@ -68,20 +69,22 @@ def text_of(section: Section) -> str:
 
 def test_groups_have_every_order_once(close: DayClose) -> None:
     """Their numbers and totals are those of the orders; equal days give equal groups."""
-    places, groups = grouped_orders(close.orders)
-    assert sorted(places) == list(range(len(close.orders)))
-    assert sum(group.orders for group in groups) == len(close.orders)
+    places, of_keys = grouped_orders(close.orders.frame)
+    groups = list(of_keys.values())
+    assert sorted(places) == list(range(len(close.orders.frame)))
+    assert sum(group.orders for group in groups) == len(close.orders.frame)
     for name in TOTALLED:
-        assert sum(group.total(name) for group in groups) == int(close.orders[name].sum())
-    mixed = close.orders.sample(frac=1, random_state=3)
-    assert grouped_orders(mixed)[1] == groups
+        assert sum(group.total(name) for group in groups) == int(close.orders.frame[name].sum())
+    mixed = close.orders.frame.sample(frac=1, random_state=3)
+    assert list(grouped_orders(mixed)[1].values()) == groups
 
 
 def test_a_figure_opens_its_rows(close: DayClose) -> None:
     """The rows of a group are at its place in the CSV, also with line breaks and quotes in an order's id."""
-    odd = close.orders.copy()
+    odd = close.orders.frame.copy()
     odd.loc[3, "order_id"] = 'a "quoted", name\r\nin two lines'
-    places, groups = grouped_orders(odd)
+    places, of_keys = grouped_orders(odd)
+    groups = list(of_keys.values())
     file = io.BytesIO()
     titles, *sizes = write_orders(odd, file, places, [group.orders for group in groups])
     found = 0
@@ -111,11 +114,11 @@ def test_a_report_says_what_the_day_was(close: DayClose, language: Language) -> 
     for item in close.breaks:
         assert item.what in text_of(shown["largest"])
         assert item.break_id in text_of(shown["largest"])
-    paid = close.orders[close.orders["state"] == "succeeded"]
+    paid = close.orders.frame[close.orders.frame["state"] == "succeeded"]
     fee, price = int(paid["partner_fee_rupiah"].sum()), int(paid["charged_rupiah"].sum())
     total = [cell.text for cell in shown["products"].tables[0].rows[-1]]
     assert total[1:] == [
-        wording.number(len(close.orders)),
+        wording.number(len(close.orders.frame)),
         wording.number(len(paid)),
         wording.rupiah(price),
         wording.rupiah(fee),
@@ -172,9 +175,9 @@ def test_a_day_without_observation_says_so(close: DayClose) -> None:
 def test_a_large_day_stays_a_page(close: DayClose) -> None:
     """Breaks and products are limited, and the report says how many there are."""
     breaks = tuple(replace(close.breaks[0], break_id=f"K{number:015d}") for number in range(700))
-    orders = pd.concat([close.orders] * 3, ignore_index=True)
+    orders = pd.concat([close.orders.frame] * 3, ignore_index=True)
     orders["product_code"] = pd.Categorical([f"product-{number}" for number in range(len(orders))])
-    shown = sections(replace(close, breaks=breaks, orders=orders))
+    shown = sections(replace(close, breaks=breaks, orders=DayOrders.of(orders)))
     assert len(shown["largest"].tables[0].rows) == MAXIMUM_BREAKS
     assert "The largest 100 of 700" in text_of(shown["largest"])
     assert "The 200 largest of 450 products" in text_of(shown["products"])

@@ -16,6 +16,7 @@ import time_machine
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.reconciliation import workbook
+from sat_hook.reconciliation.day_orders import DayOrders, PartInMemory
 from sat_hook.reconciliation.figures import BANDS, TOTALLED
 from sat_hook.reconciliation.model import ORDER_COLUMNS, DayClose
 from sat_hook.reconciliation.order_sheet import COLUMNS, is_plain_criterion
@@ -74,7 +75,8 @@ def test_the_indonesian_workbook_has_the_same_figures(opened: Spreadsheet, close
     ours_only = (
         r"[0-9*,]+|K[A-Z]{15}|order-\d+|S[A-Z0-9]+|B[A-Z0-9-]+|(ab)+|user:.*|the provider .*|an example .*"
     )
-    known = {"demo", "saldo", "Total", "settlement-2026-11-22.csv", "'=49500", *close.orders["product_code"]}
+    products = close.orders.frame["product_code"]
+    known = {"demo", "saldo", "Total", "settlement-2026-11-22.csv", "'=49500", *products}
     left = {text for text in same - known if not re.fullmatch(ours_only, text)}
     assert {text for text in left if " " in text} == WRITTEN_BY_THE_TEST
     dates = indonesian.sheet("pesanan")["I3"].number_format, indonesian.sheet("selisih")["E3"].number_format
@@ -83,23 +85,23 @@ def test_the_indonesian_workbook_has_the_same_figures(opened: Spreadsheet, close
 
 def test_statuses_are_the_totals_of_pandas(opened: Spreadsheet, close: DayClose) -> None:
     """The formulas per status, and their total, agree with the frame."""
-    for state, orders in close.orders.groupby("state", observed=True):
+    for state, orders in close.orders.frame.groupby("state", observed=True):
         wanted = [len(orders), *(int(orders[name].sum()) for name in TOTALLED)]
         assert opened.row_of("summary", str(state))[1:] == wanted
     total = opened.row_of("summary", "Total")
-    assert total[1:] == [len(close.orders), *(int(close.orders[name].sum()) for name in TOTALLED)]
+    assert total[1:] == [len(close.orders.frame), *(int(close.orders.frame[name].sum()) for name in TOTALLED)]
 
 
 def test_products_are_the_totals_of_pandas(opened: Spreadsheet, close: DayClose) -> None:
     """Every product and status that occurs has its line; the lines add up to the orders."""
-    groups = close.orders.groupby(["product_code", "state"], observed=True)
+    groups = close.orders.frame.groupby(["product_code", "state"], observed=True)
     for (product, state), orders in groups:
         wanted = [len(orders), *(int(orders[name].sum()) for name in TOTALLED)]
         assert opened.row_of("per product and status", str(product), str(state))[2:] == wanted
     sheet = opened.sheet("per product and status")
     assert sheet.max_row == 2 + groups.ngroups
     assert sheet["C3"].data_type == "f"
-    assert opened.value("per product and status", "C1") == len(close.orders)
+    assert opened.value("per product and status", "C1") == len(close.orders.frame)
     assert opened.row_of("summary", "Check: orders less their lines per product (must be 0)")[1] == 0
 
 
@@ -194,11 +196,13 @@ def test_it_is_pleasant_to_open(opened: Spreadsheet) -> None:
 
 def test_every_number_fits_its_column(close: DayClose) -> None:
     """No cell shows a row of hashes: not with sums of trillions, not with a debt, not with a moment."""
-    orders = close.orders.copy()
+    orders = close.orders.frame.copy()
     for name in TOTALLED:
         orders[name] = orders[name] * 1_234_567
     breaks = tuple(replace(item, amount_rupiah=item.amount_rupiah * 1_234_567) for item in close.breaks)
-    opened = Spreadsheet(render_workbook(replace(close, orders=orders, breaks=breaks), ORDERS_FILE))
+    opened = Spreadsheet(
+        render_workbook(replace(close, orders=DayOrders.of(orders), breaks=breaks), ORDERS_FILE)
+    )
     largest = 0
     for sheet in opened.book.worksheets:
         # Neighbours of one width are stored together.
@@ -222,7 +226,7 @@ def test_every_number_fits_its_column(close: DayClose) -> None:
 
 def test_moments_are_jakartas(opened: Spreadsheet, close: DayClose) -> None:
     """Sent and ended are dates that a spreadsheet can reckon with, in WIB; what has not ended is empty."""
-    for place, order in enumerate(close.orders.itertuples(index=False), start=3):
+    for place, order in enumerate(close.orders.frame.itertuples(index=False), start=3):
         sent = opened.value("orders", f"I{place}")
         assert isinstance(sent, datetime)
         local = pd.Timestamp(order.sent_at).tz_convert("Asia/Jakarta").tz_localize(None)  # type: ignore[arg-type]
@@ -245,14 +249,14 @@ def test_the_same_day_gives_the_same_bytes(close: DayClose) -> None:
 def test_nothing_runs_as_a_formula(close: DayClose) -> None:
     """Text of submitters, providers and people that begins like a formula is text with an apostrophe."""
     evil = '=HYPERLINK("http://evil.example","paid")'
-    orders = close.orders.copy()
+    orders = close.orders.frame.copy()
     orders.loc[0, "order_id"] = evil
     orders["product_code"] = orders["product_code"].cat.rename_categories({"25k-xl": "+cmd|' /C calc'!A0"})
     breaks = (
         replace(close.breaks[0], what=evil, ours="@SUM(A1)", theirs="-2+3", reason=evil),
         *close.breaks[1:],
     )
-    other = replace(close, account="=1+1", orders=orders, breaks=breaks)
+    other = replace(close, account="=1+1", orders=DayOrders.of(orders), breaks=breaks)
     opened = Spreadsheet(render_workbook(other, ORDERS_FILE))
     ours = re.compile(r"=-?('[a-z ]+'!|)(\$?B\$?[0-9]+|C[0-9]+|SUM|SUMIFS|COUNTIFS|COUNTA|SUBTOTAL)\b.*")
     for sheet, cell in opened.formulas():
@@ -311,7 +315,7 @@ def test_plain_codes_are_looked_up(word: str) -> None:
 def test_many_orders_are_beside_the_workbook(close: DayClose, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit the workbook names the file; the totals are the same, as values, and it says so."""
     inside = Spreadsheet(render_workbook(close, ORDERS_FILE))
-    monkeypatch.setattr(workbook, "MAXIMUM_ORDERS", len(close.orders) - 1)
+    monkeypatch.setattr(workbook, "MAXIMUM_ORDERS", len(close.orders.frame) - 1)
     opened = Spreadsheet(render_workbook(close, ORDERS_FILE))
     assert opened.book.sheetnames == SHEETS
     told = " ".join(str(cell.value) for cell in opened.sheet("orders")["A"])
@@ -319,8 +323,8 @@ def test_many_orders_are_beside_the_workbook(close: DayClose, monkeypatch: pytes
     assert "values, not formulas" in told
     assert ORDERS_FILE in str(opened.sheet("summary")["A3"].value)
     assert opened.row_of("summary", "Total")[1:] == inside.row_of("summary", "Total")[1:]
-    assert opened.row_of("summary", "Orders")[1] == len(close.orders)
-    assert opened.value("per product and status", "C1") == len(close.orders)
+    assert opened.row_of("summary", "Orders")[1] == len(close.orders.frame)
+    assert opened.value("per product and status", "C1") == len(close.orders.frame)
     assert not any("orders!" in str(opened.sheet(sheet)[cell].value) for sheet, cell in opened.formulas())
     for sheet, cell in opened.formulas():
         assert opened.value(sheet, cell) == opened.stored[sheet][cell].value, (sheet, cell)
@@ -331,8 +335,9 @@ def test_the_limit_is_fifty_thousand() -> None:
     frame = pd.DataFrame({"x": range(workbook.MAXIMUM_ORDERS)})
     day = closed_day(3)
     assert workbook.MAXIMUM_ORDERS == 50_000
-    assert workbook.has_orders_inside(replace(day, orders=frame))
-    assert not workbook.has_orders_inside(replace(day, orders=pd.concat([frame, frame.head(1)])))
+    assert workbook.has_orders_inside(replace(day, orders=DayOrders((PartInMemory(frame),))))
+    more = DayOrders((PartInMemory(frame), PartInMemory(frame.head(1))))
+    assert not workbook.has_orders_inside(replace(day, orders=more))
 
 
 def test_an_empty_day_opens() -> None:
@@ -340,7 +345,7 @@ def test_an_empty_day_opens() -> None:
     day = closed_day(1)
     empty = replace(
         day,
-        orders=day.orders.head(0),
+        orders=DayOrders.of(day.orders.frame.head(0)),
         breaks=(),
         saldo=None,
         settlement_files=(),
