@@ -38,6 +38,7 @@ CONTENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("reconciliations.csv",), _("closed days, breaks, sign-offs, settlement files, top-ups")),
     (("actions.csv",), _("all other acts of people")),
+    (("rights.jsonl",), _("who had which right at the beginning, and after each change that was seen")),
     (
         ("callbacks.jsonl", "signed_statuses.jsonl"),
         _("callbacks of the period, and the signed statuses that these events name"),

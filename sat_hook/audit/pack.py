@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,19 @@ from sat_hook.domain.checkpoint import CheckpointText
 from sat_hook.domain.event_record import RecordedEvent, registered_events, utc_text
 from sat_hook.domain.export import Export
 from sat_hook.domain.masking import masked_data, masked_words
+from sat_hook.domain.rights_seen import RightsSeen
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.evidence import PACK_TABLES, Evidence
 from sat_hook.store.log import events_between
+from sat_hook.store.log_pages import LogPages, LogSlice
 
 FORMAT = "sat-evidence-pack-1"
 COMPRESSION_LEVEL = 6
 VERIFIER = "pack_verifier.py"
+RIGHTS = "rights.jsonl"
 SIGNED_TYPES = tuple(
     sorted(
         {name for (name, _), kind in registered_events().items() if "evidence_digest" in kind.model_fields}
@@ -55,6 +59,7 @@ ALWAYS_VERIFIABLE = (
     "that the tables show events of the pack as they are, and whatever people did is in one of them",
     "that the signed statuses are those that the events name, and all of them",
     "that the cover says what the manifest says, and names the digest of every other file",
+    "that the rights are those that the events of the pack say, and before the first of them what it changed",
     "with a copy of the published checkpoints: that no other one has anything of the period",
 )
 UNMASKED_VERIFIABLE = (
@@ -143,6 +148,7 @@ class PackWriter:
             events = self._lines(pack, "events.jsonl", self._events(connection, covered))
             for kind in ActionKind:
                 self._actions(pack, kind, connection, covered)
+            self._lines(pack, RIGHTS, self._rights(connection, covered))
             for name in PACK_TABLES:
                 self._lines(pack, f"{name}.jsonl", self._rows(connection, name, covered))
             self._plain(pack, COVER, self._cover(self._manifest(covered, events.rows)))
@@ -197,6 +203,25 @@ class PackWriter:
                 "recorded_at": utc_text(recorded.recorded_at),
                 "digest": recorded.digest,
                 **({"masked": True} if is_masked else {}),
+            }
+
+    def _rights(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
+        """Who had which right: as it stood before the first event, then after each change that was seen."""
+        if covered is None:
+            return
+        types = (RightsSeen.__name__,)
+        earlier = LogPages(OneTransaction(connection)).newest(
+            LogSlice(types=types), 1, covered.first_position
+        )
+        for recorded in chain(earlier, _events_of(connection, covered, types=types)):
+            event = recorded.event
+            assert isinstance(event, RightsSeen)
+            yield {
+                "position": recorded.position,
+                "version": recorded.version,
+                "recorded_at": utc_text(recorded.recorded_at),
+                "source": event.source.value,
+                "holders": [holder.model_dump() for holder in event.holders],
             }
 
     def _cover(self, manifest: dict[str, Any]) -> bytes:
@@ -341,6 +366,7 @@ events.jsonl           the log: whole checkpoints, so a little more than the per
 checkpoints.jsonl      signed and chained checkpoints over these events
 actions.csv, approvals.csv, overrides.csv, reconciliations.csv, deliveries.csv, exports.csv
                        what people did, and what days were closed with, to be read
+rights.jsonl           who had which right when the log of this pack begins, and after each change
 callbacks.jsonl        the inbox of callbacks, by digest
 signed_statuses.jsonl  SAT's signed statuses, by the digests under which these events name them
 deposits.jsonl         looks at the deposit

@@ -26,7 +26,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from html.parser import HTMLParser
@@ -37,7 +37,7 @@ from typing import Any
 FORMAT = "sat-evidence-pack-1"
 CHECKPOINT_FORMAT = "sat-checkpoint-1"
 MANIFEST, SEAL, COVER = "manifest.json", "manifest.sig.json", "cover.html"
-STATUSES, CALLBACKS = "signed_statuses.jsonl", "callbacks.jsonl"
+STATUSES, CALLBACKS, RIGHTS = "signed_statuses.jsonl", "callbacks.jsonl", "rights.jsonl"
 LARGEST_MANIFEST_BYTES = 1 << 24
 LARGEST_LINE_BYTES = 1 << 26
 NAMED_AT_MOST = 10
@@ -60,6 +60,10 @@ ALWAYS = (
 COVERED = (
     "cover.html says what the manifest and the events say: who asked and why, the period, counts, "
     "checkpoints, keys, the last verification, and the digest of every other file"
+)
+RIGHTS_COVERED = (
+    "rights.jsonl says who had which right as the events of the pack say, and before the first of them what "
+    "it changed"
 )
 UNMASKED = (
     "the text, actor, cause and time of every event are those that its digest was made of",
@@ -437,6 +441,7 @@ class Verification:
         self.sealed_by = ""
         self.verified: tuple[int, Any] | None = None
         self.odd: list[str] = []
+        self.rights_seen: list[tuple[int, int, dict[str, Any]]] = []
 
     def run(self) -> dict[str, Any]:
         """Verify everything; returns the manifest."""
@@ -449,8 +454,10 @@ class Verification:
         self.check_events(manifest, checkpoints)
         self.check_statuses()
         self.check_callbacks()
+        if RIGHTS in self.files:
+            self.check_rights()
         for name in self.files:
-            read = ("checkpoints.jsonl", "events.jsonl", STATUSES, CALLBACKS, COVER)
+            read = ("checkpoints.jsonl", "events.jsonl", STATUSES, CALLBACKS, RIGHTS, COVER)
             if name not in read and not is_table(name):
                 for _ in self.lines(name):
                     pass
@@ -609,6 +616,8 @@ class Verification:
                         where, f"version {event['version']} of {event['stream']} stands after version {known}"
                     )
                 versions[event["stream"]] = event["version"]
+                if event["type"] == "RightsSeen":
+                    self.rights_seen.append((position, event["version"], json.loads(event["data"])))
                 if event["type"] == "LogVerified":
                     self.verified = position, json.loads(event["data"])
                 if '"evidence_digest"' in event["data"]:
@@ -684,6 +693,38 @@ class Verification:
         if missing := self.named - seen:
             named = ", ".join(sorted(digest.hex() for digest in missing)[:NAMED_AT_MOST])
             self.wrong(STATUSES, f"{len(missing)} digests that events name are not here: {named}")
+
+    def check_rights(self) -> None:
+        """Each state is that of an event; the one before the first event is what that event changed."""
+        told = []
+        for line, row in self.objects(RIGHTS):
+            try:
+                told.append((row["position"], row["version"], row["source"], holders_of(row["holders"])))
+            except NONSENSE:
+                self.wrong(f"{RIGHTS} line {line}", "says no rights")
+                return
+        try:
+            expected = [
+                (position, version, data["source"], holders_of(data["holders"]))
+                for position, version, data in self.rights_seen
+            ]
+            earlier = told[: max(0, len(told) - len(expected))]
+            if told[len(earlier) :] != expected or len(earlier) > 1:
+                self.wrong(RIGHTS, "says other rights than the events of the pack")
+                return
+            if not expected:
+                return
+            position, version, data = self.rights_seen[0]
+            given, taken = (
+                holders_of(one for one in data["holder_changes"] if one["is_given"] is is_given)
+                for is_given in (True, False)
+            )
+            before = [(one[1], one[3]) for one in earlier] or [(0, frozenset())]
+        except NONSENSE:
+            self.wrong(RIGHTS, "cannot be compared with the events")
+            return
+        if before != [(version - 1, expected[0][3] - given | taken)]:
+            self.wrong(RIGHTS, f"says other rights before position {position} than those that changed there")
 
     def check_cover(self, manifest: dict[str, Any], checkpoints: list[dict[str, Any]]) -> None:
         """Every fact on the cover is the manifest's, or one that was found in the pack."""
@@ -780,6 +821,11 @@ FORMULA = r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 AT_THE_BEGIN = re.compile(rf"""\A'(?='*(?:[\t\r\n]|[\s"]*{FORMULA}))""")
 BEHIND_A_MARK = re.compile(rf"""([,;\t|\r\n][\s"]*)'(?={FORMULA})""")
 TABLE_COLUMNS = ["position", "recorded_at", "actor", "cause", "stream", "version", "type", "data"]
+
+
+def holders_of(holders: Iterable[dict[str, Any]]) -> frozenset[tuple[str, str, str]]:
+    """Who has which right: right, kind of holder, holder."""
+    return frozenset((str(one["right"]), str(one["holder_kind"]), str(one["holder"])) for one in holders)
 
 
 def is_table(name: str) -> bool:
@@ -913,7 +959,8 @@ def verdict(options: argparse.Namespace) -> int:
     kind = UNMASKED if manifest["with_personal_data"] else MASKED
     signed = verification.statuses is not None
     published = options.published is not None
-    cover = (COVERED,) if verification.has_cover else ()
+    later = {COVER: COVERED, RIGHTS: RIGHTS_COVERED}
+    cover = tuple(words for name, words in later.items() if name in verification.files)
     for sentence in (*ALWAYS, *cover, *kind, *(SIGNED if signed else ()), *(PUBLISHED if published else ())):
         print(f"- {sentence}")
     print("Not verified:")

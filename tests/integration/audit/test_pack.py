@@ -24,10 +24,13 @@ from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
 from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.rebuild import compare_projections
+from sat_hook.commands.aggregates import RIGHTS
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import ExportWritten
+from sat_hook.domain.identity import rights_id
+from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
 from sat_hook.store.database import Database
 from tests.integration.audit.damage import ORDERS, PROOF, Found, damage
 from tests.integration.audit.desk import ASKER, Desk, beside_the_log, lines_of, rewritten
@@ -103,6 +106,52 @@ def test_the_reason_of_a_masked_pack_is_masked_too(desk: Desk) -> None:
         everything = {name: opened.read(name).decode() for name in opened.namelist()}
     assert [name for name, text in everything.items() if CLIENT_NUMBER.search(text)] == []
     assert json.loads(everything["manifest.json"])["reason"] == "*** asks for it"
+
+
+def test_a_pack_says_who_had_which_right(desk: Desk) -> None:
+    """As the rights stood before its first event and after each change; every holder is bound to the log."""
+
+    def see(**users: tuple[str, ...]) -> None:
+        holders = holders_in({right: (names, ()) for right, names in users.items()})
+        CommandHandler(desk.store, desk.notary.clock).apply_to(
+            RIGHTS, rights_id(), SeeRights(RightsSource.FILE, holders), BY_TASK
+        )
+
+    see(audit=("audi",))
+    desk.notary.make()
+    since = datetime.now(UTC)
+    see(audit=("dewi",), finance=("fina",))
+    desk.notary.clock = ManualClock(datetime.now(UTC))
+    export = request_export(
+        desk.store,
+        desk.notary.clock,
+        recorded_from=since,
+        recorded_before=since + timedelta(days=1),
+        with_personal_data=False,
+        reason="",
+        provenance=ASKER,
+    )
+    pack, _ = desk.write(export)
+    verified = desk.verify(pack)
+    assert verified.returncode == 0, verified.stdout
+    assert "rights.jsonl says who had which right" in verified.stdout
+    states = [[one["holder"] for one in row["holders"]] for row in lines_of(pack, "rights.jsonl")]
+    assert states == [["audi"], ["dewi", "fina"]]
+    for old, new, says in (
+        (b"fina", b"eve", "says other rights than the events of the pack"),
+        (b'audi"', b'eve"', "says other rights before position"),
+        (b'"holder"', b'"whom"', "says no rights"),
+    ):
+        altered = rewritten(pack, "rights.jsonl", line_replaced(old, new), desk.notary.signer)
+        found = desk.verify(altered)
+        assert (found.returncode, f"rights.jsonl: {says}" in found.stdout.replace(" line 1", "")) == (1, True)
+    left_out = rewritten(pack, "rights.jsonl", lambda text: text.split(b"\n", 1)[1], desk.notary.signer)
+    assert "says other rights before position" in desk.verify(left_out).stdout
+
+
+def line_replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    """A file with other words."""
+    return lambda content: content.replace(old, new)
 
 
 def test_the_same_export_gives_the_same_bytes(desk: Desk) -> None:
