@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,9 @@ def main() -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the stack"
     )
     wanted = parser.parse_args()
+    # However it is ended, the stack ends, too.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with _running(dict(one.split("=", 1) for one in wanted.set)) as stack:
         bench = LatencyBench(stack, wanted.orders)
         # The first batch warms the parts up and is not counted.
@@ -77,6 +81,11 @@ def main() -> None:
             for _ in range(wanted.rounds):
                 bench.measure(batches)
             bench.show()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del number, frame
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -222,12 +231,12 @@ class LatencyBench:
             "JOIN dag_run r USING (dag_id, run_id) WHERE r.dag_id = %s AND r.conf->>'batch_id' = %s "
             "ORDER BY t.end_date"
         )
-        ended: datetime | None = None
+        ends: list[datetime] = []
         for task, queued, started, end, scheduled in self._rows(self._metadata, query, (DAG_ID, batch_id)):
-            since = ended or scheduled
+            since = max((one for one in ends if one <= queued), default=scheduled)
             waits = ((queued - since), (started - queued), (end - started))
             self._tasks.setdefault(task, []).append([part.total_seconds() for part in waits])
-            ended = end
+            ends.append(end)
 
     def _rows(self, dsn: str, query: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:

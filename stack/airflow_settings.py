@@ -96,7 +96,8 @@ class AirflowSettings:
             "DAG_PROCESSOR": {
                 "REFRESH_INTERVAL": "5",
                 "BUNDLE_REFRESH_CHECK_INTERVAL": "1",
-                "MIN_FILE_PROCESS_INTERVAL": "15",
+                # A file that has changed is read at once, whatever this says.
+                "MIN_FILE_PROCESS_INTERVAL": "60",
             },
             "LOGGING": {"COLORED_CONSOLE_LOG": "False"},
             "USAGE_DATA_COLLECTION": {"ENABLED": "False"},
