@@ -121,8 +121,8 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
     world_with(stack, CHEAP_REPLIES)
     for module in ("sat_hook.domain.guards", "sat_hook.testing.guards"):
         stack.enter_context(patch(f"{module}.amount_of", counted))
-    stack.enter_context(patch("sat_hook.domain.rupiah.is_amount", lambda rupiah: True))
-    stack.enter_context(patch("sat_hook.domain.unknown_amounts.is_amount", lambda rupiah: True))
+    for module in ("sat_hook.domain.rupiah", "sat_hook.domain.order", "sat_hook.domain.unknown_amounts"):
+        stack.enter_context(patch(f"{module}.is_amount", lambda rupiah: True))
 
 
 @bug(
