@@ -14,6 +14,8 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries, run
 
 POSITIONS_AT_ONCE = 50_000
+MAXIMUM_GIVEN_UP = 50_000
+"""Overdue rechecks that one call gives up at most; the rest is the next run's."""
 
 
 class RecheckKey(NamedTuple):
@@ -74,7 +76,8 @@ class RecheckSchedule(Protocol):
         """Set when to retry rechecks whose answers proved nothing, and what was wrong."""
 
     def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
-        """Close rechecks that are overdue since before ``overdue_before``; returns how many."""
+        """Close rechecks that are overdue since before ``overdue_before``, a limited number; returns how
+        many."""
 
     def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
         """Counts of the rechecks that are due and were not over at ``since``, by account and day."""
@@ -142,8 +145,8 @@ class PostgresRecheckSchedule:
         )
 
     def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
-        chosen = {"account": account, "overdue_before": overdue_before, "now": now}
-        return len(run(self._database, self._watch.give_up_looks, **chosen))
+        chosen = {"account": account, "overdue_before": overdue_before, "limit": MAXIMUM_GIVEN_UP}
+        return len(run(self._database, self._watch.give_up_looks, now=now, **chosen))
 
     def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
         rows = run(self._database, self._watch.count_looks, now=now, since=since)

@@ -71,11 +71,19 @@ FROM (
 ) AS p
 WHERE w.end_position = p.end_position AND w.days = p.days AND w.closed_at IS NULL;
 
--- name: give_up_looks(account, overdue_before, now)
--- Looks that are overdue for too long are closed without an answer.
+-- name: give_up_looks(account, overdue_before, now, limit)
+-- Looks that are overdue for too long are closed without an answer, the oldest first. By their places: joined by
+-- their keys, many of them would be found by reading the whole table.
 UPDATE sat.final_watch
 SET closed_at = :now, finding = 'given_up'
-WHERE account = :account AND closed_at IS NULL AND overdue_at < :overdue_before
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid
+    FROM sat.final_watch
+    WHERE account = :account AND closed_at IS NULL AND overdue_at < :overdue_before
+    ORDER BY overdue_at
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+))
 RETURNING end_position;
 
 -- name: count_looks(now, since)

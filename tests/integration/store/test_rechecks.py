@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg2
 import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event_record import Event
 from sat_hook.domain.rechecks import RecheckFinding
+from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.rechecks import PostgresRecheckSchedule, RecheckCount, RecheckKey, RecheckSchedule
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.rechecks import MemoryRecheckSchedule
+from stack.databases import ApplicationDatabase
+from tests.explained_database import ExplainedDatabase
 from tests.orders import ACCOUNT, BY_TEST, ManualClock, received, stream_of
 
 # 23:30 in Jakarta: the business day is the 2nd, whatever the day in UTC will be an hour later.
@@ -191,3 +196,39 @@ def test_nothing_to_do_is_no_error(kept: Kept) -> None:
     kept.watch.postpone({})
     kept.watch.close({}, DUE_D1)
     assert RecheckKey(1, 7) > RecheckKey(1, 1)
+
+
+_PAST = """
+INSERT INTO sat.final_watch (
+    end_position, days, request_id, account, due_at, overdue_at, next_try_at, closed_at, finding
+)
+SELECT
+    n, 1, 'S' || lpad(n::text, 31, '2'), %(account)s, day, day + interval '18 h', day,
+    CASE WHEN n <= 50000 THEN day END, CASE WHEN n <= 50000 THEN 'same' END
+FROM generate_series(1, 60000) AS n
+CROSS JOIN LATERAL (SELECT timestamptz '2026-11-02 23:00Z' + n / 1000 * interval '1 day') AS d (day);
+INSERT INTO sat.alerts (key, kind, account, text, occurred_at, notified_at, announced_at)
+SELECT n::text, 'break', %(account)s, 'x', now(), now(), now() FROM generate_series(1, 20000) AS n;
+ANALYZE sat.final_watch;
+ANALYZE sat.alerts;
+"""
+
+
+def test_a_round_reads_what_is_due_and_not_the_past(database: ApplicationDatabase) -> None:
+    """Claims, overdue rechecks and untold alerts are found by indexes over what is open."""
+    with closing(psycopg2.connect(database.owner_dsn)) as connection, connection:
+        connection.cursor().execute(_PAST, {"account": ACCOUNT})
+    with closing(ExplainedDatabase(database.writer_dsn)) as explained:
+        watch, book = PostgresRecheckSchedule(explained), AlertBook(explained)
+        late = datetime(2027, 3, 1, tzinfo=UTC)
+        assert len(watch.claim_due(ACCOUNT, (1, 7), late, late + LEASE, 128)) == 128
+        assert watch.give_up(ACCOUNT, datetime(2026, 12, 26, tzinfo=UTC), late) > 0
+        assert book.claim(late, late + LEASE, 100) == []
+        assert book.unannounced(100) == []
+        claim, give_up, *alerts = explained.plans
+    assert "final_watch_open" in claim
+    assert "final_watch_overdue_open" in give_up
+    for plan in (claim, give_up, *alerts):
+        assert "Seq Scan" not in plan, plan
+    assert "alerts_to_notify" in alerts[0]
+    assert "alerts_to_announce" in alerts[1]
