@@ -46,8 +46,11 @@ def _price_envelope_ignored(stack: ExitStack) -> None:
     "an intent of a paused account",
 )
 def _kill_switch_ignored(stack: ExitStack) -> None:
+    real = PauseWatch._look
+
     async def look(self: PauseWatch) -> bool:
-        return False
+        self._accounts = ()
+        return await real(self)
 
     stack.enter_context(patch.object(PauseWatch, "_look", look))
 
