@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sat_hook.application.order_details import OrderRow
-from sat_hook.domain.batch_events import ApprovalRefusal
+from sat_hook.domain.approval_events import ApprovalRefusal
 from sat_hook.domain.errors import StepError
 from sat_hook.store.approvals import ProductAsked
 

@@ -30,8 +30,8 @@ from sat_hook.application.service import Service
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
 from sat_hook.commands.handler import load_batch
 from sat_hook.commands.reasons import checked_reason
+from sat_hook.domain.approval_events import ApprovalRefusal, ApprovalRequested, ApprovalTerms
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested, ApprovalTerms
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.guards import ApprovalTiers

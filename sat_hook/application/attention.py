@@ -13,8 +13,8 @@ from sat_hook.application.batch_standing import StoppedBatches, awaits_approval
 from sat_hook.application.installation import AccountNames, Installation, names_of
 from sat_hook.domain.account import AccountPaused, AccountStanding, new_account
 from sat_hook.domain.alerts import Alert
+from sat_hook.domain.approval_events import ApprovalRequested
 from sat_hook.domain.batch import BatchState
-from sat_hook.domain.batch_events import ApprovalRequested
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import available_rupiah

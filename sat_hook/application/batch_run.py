@@ -17,8 +17,9 @@ from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.application.run_facts import RunFacts, RunRules, asked_run
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.alerts import unreadable_products
+from sat_hook.domain.approval_events import ApprovalTerms
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalTerms, ShortFundsPolicy
+from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.guards import AccountRules

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
+from sat_hook.domain import approval_events as approval
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.event_record import Event, Frozen
@@ -58,10 +59,10 @@ class Batch(Frozen):
     results_digest: str | None = None
     results_position: int | None = None
 
-    guarded: happened.GuardTally | None = None
+    guarded: approval.GuardTally | None = None
     approval_required: bool = False
-    asked_for: happened.ApprovalTerms | None = None
-    approved: happened.ApprovalTerms | None = None
+    asked_for: approval.ApprovalTerms | None = None
+    approved: approval.ApprovalTerms | None = None
     approver: str | None = None
     signers: tuple[str, ...] = Field(default=(), exclude_if=lambda signers: not signers)
     """Who has signed what is asked for, while more persons must."""
@@ -69,7 +70,7 @@ class Batch(Frozen):
     """How many persons must approve: the most that any request of the batch asked for."""
     asked_held: int = Field(default=0, exclude_if=lambda held: not held)
     """How many held orders are part of what is asked for."""
-    left_out: happened.OrdersLeftOut | None = Field(
+    left_out: approval.OrdersLeftOut | None = Field(
         default=None, exclude_if=lambda left_out: left_out is None
     )
     """What an approver left out of what is asked for."""
@@ -148,39 +149,39 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
             }
         case legacy.BatchResultsWritten():
             return {"results_uri": event.uri, "results_digest": event.digest, "results_position": None}
-        case happened.GoodsDelivered() | happened.ApprovalRefused() | happened.ChunkStopped():
+        case happened.GoodsDelivered() | approval.ApprovalRefused() | happened.ChunkStopped():
             return {}
         case happened.BatchRunStarted() | legacy.BatchRunStarted() | happened.BatchRunRefused():
             return {}
-        case happened.BatchGuarded():
+        case approval.BatchGuarded():
             return {"guarded": event.tally}
         case happened.BatchReopened():
             return {"state": BatchState.QUOTED}
-        case happened.ApprovalRequested() | legacy.ApprovalRequested():
+        case approval.ApprovalRequested() | legacy.ApprovalRequested():
             is_other = event.terms != batch.asked_for
             return {
                 "approval_required": True,
                 "asked_for": event.terms,
                 "asked_held": event.held,
-                "persons": event.persons if isinstance(event, happened.ApprovalRequested) else batch.persons,
+                "persons": event.persons if isinstance(event, approval.ApprovalRequested) else batch.persons,
                 "signers": () if is_other else batch.signers,
                 "left_out": None if is_other else batch.left_out,
             }
-        case happened.OrdersLeftOut():
+        case approval.OrdersLeftOut():
             return {
                 "asked_for": event.rest,
                 "asked_held": event.held,
                 "left_out": event,
                 "signers": (),
             }
-        case happened.ApprovalSigned():
+        case approval.ApprovalSigned():
             return {"signers": (*batch.signers, event.approver), "persons": event.persons}
-        case happened.BatchApproved():
-            terms = happened.ApprovalTerms.model_validate(event.model_dump(exclude={"approver"}))
+        case approval.BatchApproved():
+            terms = approval.ApprovalTerms.model_validate(event.model_dump(exclude={"approver"}))
             return {"approved": terms, "approver": event.approver, "signers": ()}
         case happened.BatchWithdrawn():
             return {"withdrawn": event.reason}
-        case happened.ApprovalRejected() | legacy.ApprovalRejected():
+        case approval.ApprovalRejected() | legacy.ApprovalRejected():
             # Orders approved earlier are not paid either.
             return {
                 "asked_for": None,

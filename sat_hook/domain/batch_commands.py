@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sat_hook.domain import approval_events as approval
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain.decision import Record
 
@@ -47,24 +48,24 @@ class RequestApproval:
     :param left_out: what an approver had left out when the terms were computed.
     """
 
-    terms: happened.ApprovalTerms
+    terms: approval.ApprovalTerms
     held: int
     persons: int = 1
-    left_out: happened.OrdersLeftOut | None = None
+    left_out: approval.OrdersLeftOut | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveOut:
     """Leave orders out of what is approved, by an authorised person."""
 
-    left_out: happened.OrdersLeftOut
+    left_out: approval.OrdersLeftOut
 
 
 @dataclass(frozen=True, slots=True)
 class ApproveBatch:
     """Sign the batch as it was shown, by an authorised person; the last of ``persons`` approves it."""
 
-    terms: happened.ApprovalTerms
+    terms: approval.ApprovalTerms
     approver: str
     persons: int = 1
     reason: str | None = None
@@ -74,7 +75,7 @@ class ApproveBatch:
 class RejectApproval:
     """Reject the payment of these orders, as a person."""
 
-    terms: happened.ApprovalTerms
+    terms: approval.ApprovalTerms
     rejecter: str
     reason: str | None = None
 

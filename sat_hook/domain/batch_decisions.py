@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sat_hook.domain import approval_events as approval
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain.batch import Batch, BatchState, evolve_batch
 from sat_hook.domain.batch_commands import (
@@ -46,9 +47,9 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> Decision:
         case happened.FundsReserved():
             return _reserve(batch, step)
         case (
-            happened.BatchGuarded()
+            approval.BatchGuarded()
             | happened.BatchReopened()
-            | happened.ApprovalRefused()
+            | approval.ApprovalRefused()
             | RequestApproval()
             | LeaveOut()
             | ApproveBatch()
@@ -68,7 +69,7 @@ def _decide_letting_through(batch: Batch, step: Event | ApprovalCommand) -> Deci
     if batch.withdrawn is not None and goes_on:
         return _withdrawn(batch)
     match step:
-        case happened.BatchGuarded() if batch.guarded == step.tally:
+        case approval.BatchGuarded() if batch.guarded == step.tally:
             return refuse(RefusalReason.ALREADY_SO)
         case happened.BatchReopened() if batch.state is not BatchState.COMPLETED:
             return _wrong_state(batch)
@@ -90,7 +91,7 @@ def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
                 return refuse(RefusalReason.PRICE_CHANGED, "orders were left out meanwhile")
             # A batch that once needed more persons always does.
             persons = max(persons, batch.persons)
-            return (happened.ApprovalRequested(terms=terms, held=held, persons=persons),)
+            return (approval.ApprovalRequested(terms=terms, held=held, persons=persons),)
         case LeaveOut(left_out=left_out):
             if refusal := _refuse_answer(batch, left_out.shown, left_out.approver):
                 return refusal
@@ -99,23 +100,23 @@ def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
             if refusal := _refuse_answer(batch, terms, approver):
                 return refusal
             persons = max(command.persons, batch.persons)
-            signed = happened.ApprovalSigned(approver=approver, terms=terms, persons=persons, reason=reason)
+            signed = approval.ApprovalSigned(approver=approver, terms=terms, persons=persons, reason=reason)
             if len(batch.signers) + 1 < persons:
                 return (signed,)
-            approved = happened.BatchApproved(approver=approver, **terms.model_dump())
+            approved = approval.BatchApproved(approver=approver, **terms.model_dump())
             return (approved,) if reason is None else (signed, approved)
         case RejectApproval(terms=terms, rejecter=rejecter, reason=reason):
             if batch.asked_for not in (None, terms):
                 return _something_else()
             # Also after an approval: it stops whatever is not sent yet.
             return (
-                happened.ApprovalRejected(
+                approval.ApprovalRejected(
                     rejecter=rejecter, orders=terms.orders, total_rupiah=terms.total_rupiah, reason=reason
                 ),
             )
 
 
-def _refuse_answer(batch: Batch, terms: happened.ApprovalTerms, approver: str) -> Refusal | None:
+def _refuse_answer(batch: Batch, terms: approval.ApprovalTerms, approver: str) -> Refusal | None:
     if batch.approved == terms:
         return refuse(RefusalReason.ALREADY_SO, f"approved by {batch.approver}")
     if batch.asked_for != terms:

@@ -8,6 +8,7 @@ from types import ModuleType
 from sat_hook.domain import (
     account,
     account_rules,
+    approval_events,
     batch_events,
     books_events,
     console_users,
@@ -22,7 +23,7 @@ from sat_hook.domain.event_record import StreamKind, registered_events
 
 _MODULES: Mapping[StreamKind, tuple[ModuleType, ...]] = {
     StreamKind.ORDER: (order_events,),
-    StreamKind.BATCH: (batch_events,),
+    StreamKind.BATCH: (approval_events, batch_events),
     StreamKind.ACCOUNT: (account, account_rules, books_events),
     StreamKind.EXPORT: (export,),
     StreamKind.USER: (console_users,),

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sat_hook.domain import account_rules, batch_events, books_events, order_events
+from sat_hook.domain import account_rules, approval_events, books_events, order_events
 from sat_hook.domain.event_record import Event, Frozen, register
 from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
@@ -112,7 +112,7 @@ class BatchRunStarted(Event):
 class ApprovalRequested(Event):
     """A person's approval was requested: that of one person. It also releases ``held`` of the orders."""
 
-    terms: batch_events.ApprovalTerms
+    terms: approval_events.ApprovalTerms
     held: int
 
 

@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetail
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.run_facts import RunFacts
 from sat_hook.application.runs import REJECT
-from sat_hook.domain.batch_events import ApprovalTerms
+from sat_hook.domain.approval_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.ports import task_ports

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.approval_events import ApprovalRefusal, ApprovalRefused, ApprovalTerms
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import (
     ApproveBatch,
@@ -18,7 +19,6 @@ from sat_hook.domain.batch_commands import (
     RejectApproval,
     RequestApproval,
 )
-from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRefused, ApprovalTerms
 from sat_hook.domain.decision import Record, Refusal, RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules, amount_of, counts

@@ -1,9 +1,9 @@
 """What a batch's approver is asked: the orders that would be sent, and the terms that pin them.
 
-:class:`~sat_hook.domain.batch_events.ApprovalTerms` hold the file's digest, the number of orders, their sum,
-and a digest over the request id, the price and the payload (product, client number, amounts, fields) of every
-order that would be sent; for a held order also why it is held, and its version. If an approver left orders
-out, the digest covers what was shown and what was left out, too.
+:class:`~sat_hook.domain.approval_events.ApprovalTerms` hold the file's digest, the number of orders, their
+sum, and a digest over the request id, the price and the payload (product, client number, amounts, fields) of
+every order that would be sent; for a held order also why it is held, and its version. If an approver left
+orders out, the digest covers what was shown and what was left out, too.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sat_hook.domain.approval_events import ApprovalTerms, OrdersLeftOut
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalTerms, OrdersLeftOut
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.grouping import Rows, row_ranges, rows_in
 from sat_hook.domain.guards import AccountRules

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.domain.approval_events import BatchGuarded, GuardTally
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_events import BatchGuarded, BatchReopened, GuardTally
+from sat_hook.domain.batch_events import BatchReopened
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sandbox.world import World
-from sat_hook.domain.batch_events import ApprovalRequested
+from sat_hook.domain.approval_events import ApprovalRequested
 from sat_hook.domain.event_record import Event, StreamId
 from sat_hook.domain.order import Order
 from sat_hook.protocol.exchange import TransportFault, WireResponse

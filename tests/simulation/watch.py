@@ -11,14 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sat_hook.domain.account import AccountPaused, AccountResumed
-from sat_hook.domain.batch_events import (
-    ApprovalRequested,
-    ApprovalSigned,
-    BatchApproved,
-    BatchSubmitted,
-    FundsReserved,
-    OrdersLeftOut,
-)
+from sat_hook.domain.approval_events import ApprovalRequested, ApprovalSigned, BatchApproved, OrdersLeftOut
+from sat_hook.domain.batch_events import BatchSubmitted, FundsReserved
 from sat_hook.domain.event_record import Event, Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order, evolve
 from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK

@@ -22,7 +22,7 @@ from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.listings import Listings, OrderPage
 from sat_hook.application.runs import Runs
 from sat_hook.commands.errors import ReasonRefusedError
-from sat_hook.domain.batch_events import ApprovalRefusal
+from sat_hook.domain.approval_events import ApprovalRefusal
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason

@@ -13,7 +13,7 @@ from sat_hook.application.batch_standing import StoppedBatches
 from sat_hook.application.listings import Listings
 from sat_hook.application.rights import Person, Right
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain import batch_events, order_events
+from sat_hook.domain import approval_events, batch_events, order_events
 from sat_hook.domain.account_rules import RuleValues
 from sat_hook.domain.batch_commands import RequestApproval, WithdrawBatch
 from sat_hook.domain.decision import Record
@@ -72,9 +72,9 @@ class Office:
         with PostgresFunds(self.store.database).locked(ACCOUNT) as funds:
             funds.record(BalanceObservation(ACCOUNT, saldo_rupiah, at, at), is_compared=False)
 
-    def ask_for_approval(self, batch_id: str) -> batch_events.ApprovalTerms:
+    def ask_for_approval(self, batch_id: str) -> approval_events.ApprovalTerms:
         """The batch waits for a person from now on."""
-        terms = batch_events.ApprovalTerms(
+        terms = approval_events.ApprovalTerms(
             digest="0" * 64, orders=4, total_rupiah=sum(PRICES), quotes_digest="1" * 64
         )
         self.handler.apply_to_batch(batch_id, RequestApproval(terms, 1), BY_TEST)

@@ -15,7 +15,7 @@ from sat_hook.application.rights import Person, Right
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain import order_events
-from sat_hook.domain.batch_events import ApprovalRefusal
+from sat_hook.domain.approval_events import ApprovalRefusal
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import OrderState

@@ -9,9 +9,9 @@ import pytest
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.domain.approval_events import ApprovalTerms
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RequestApproval
-from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order, OrderState

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.approval_events import ApprovalTerms
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import row_ranges
 from sat_hook.domain.guards import NO_RULES

@@ -19,7 +19,8 @@ from sat_hook.application.run_facts import RunFacts
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import BindClient
-from sat_hook.domain.batch_events import ApprovalTerms, BatchRunStarted, ShortFundsPolicy
+from sat_hook.domain.approval_events import ApprovalTerms
+from sat_hook.domain.batch_events import BatchRunStarted, ShortFundsPolicy
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
 from sat_hook.pipeline.approval_request import ApprovalPolicy

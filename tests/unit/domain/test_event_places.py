@@ -10,6 +10,7 @@ from sat_hook.cli.order import _SHOWN
 from sat_hook.domain import (
     account,
     account_rules,
+    approval_events,
     batch_events,
     books_events,
     console_users,
@@ -27,6 +28,7 @@ from sat_hook.domain.masking import IN_WORDS, NAMES, PERSONAL, SET_ASIDE
 MODULES = (
     account,
     account_rules,
+    approval_events,
     batch_events,
     books_events,
     console_users,
