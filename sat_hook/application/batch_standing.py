@@ -13,7 +13,7 @@ from sat_hook.application.errors import RunsError
 from sat_hook.application.installation import Installation
 from sat_hook.application.runs import BATCH_DAG, Runs
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_state import ENDED_UNSENT, OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.store.batch_lists import BatchCounts, BatchFilter, FoundBatch
 from sat_hook.store.event_store import NEEDING_STATES
@@ -215,9 +215,6 @@ class BatchRow:
     needs_rows: int
 
 
-_WILL_NOT_BE_PAID = (OrderState.REJECTED, OrderState.CANCELLED)
-
-
 def row_of(
     found: FoundBatch,
     counts: BatchCounts,
@@ -241,9 +238,7 @@ def row_of(
         set_aside=batch.set_aside,
         rows=max(batch.rows, sum(orders.values())),
         orders=orders,
-        quoted_rupiah=sum(
-            count.quoted_rupiah for count in counts.states if count.state not in _WILL_NOT_BE_PAID
-        ),
+        quoted_rupiah=sum(count.quoted_rupiah for count in counts.states if count.state not in ENDED_UNSENT),
         paid_rupiah=sum(
             count.charged_rupiah for count in counts.states if count.state is OrderState.SUCCEEDED
         ),

@@ -21,6 +21,7 @@ from sat_hook.application.service import Service
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_state import NOT_PAID
 from sat_hook.pipeline.draft import PaysAgain
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.store.batch_lists import BatchLists
@@ -31,7 +32,6 @@ EARLIER_ORDER = f"{NOTE_PREFIX}pays_again"
 """The column that links a row to its earlier order. Results show it like any other note."""
 
 MAXIMUM_TIMES = 99
-_MAY_BE_PAID_AGAIN = (*FAILED_STATES, OrderState.CANCELLED)
 _SUFFIX = re.compile(r"-R([0-9]{1,2})$")
 
 
@@ -178,7 +178,7 @@ def _new_ids(
             later = found.get(keys[old])
             if len(new) > longest or number > MAXIMUM_TIMES:
                 left_out[old] = NotAgain.NO_ID
-            elif new in chosen or (later is not None and later.state not in _MAY_BE_PAID_AGAIN):
+            elif new in chosen or (later is not None and later.state not in NOT_PAID):
                 left_out[old] = NotAgain.DONE
             elif later is not None:
                 waiting[old] = (account, stem, number + 1)

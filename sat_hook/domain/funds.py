@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from sat_hook.domain.guards import amount_of
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_state import ENDED_UNPAID
 
 ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 """Later than any observation of a deposit: marks what lasts until the order's state changes."""
@@ -129,7 +130,7 @@ def refundable_until(order: Order) -> datetime | None:
     """
     if order.state.is_in_flight or order.state is OrderState.ESCALATED:
         return ALWAYS
-    if order.state in (OrderState.FAILED, OrderState.REVERSED):
+    if order.state in ENDED_UNPAID:
         known = [moment for moment in (order.debit_proven_at, order.evidence_at) if moment is not None]
         return max(known, default=None)
     return None

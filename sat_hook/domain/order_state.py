@@ -42,6 +42,12 @@ class OrderState(StrEnum):
         return self in _NEVER_SENT
 
 
+ENDED_UNSENT = (OrderState.REJECTED, OrderState.CANCELLED)
+"""The ends of orders that were never sent."""
+
+ENDED_UNPAID = (OrderState.FAILED, OrderState.REVERSED)
+"""The ends of orders that were sent, in which nothing is paid, or it was paid back."""
+
 NOT_PAID = (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED, OrderState.REVERSED)
 """The ends in which nothing is paid, or it was paid back."""
 

@@ -25,6 +25,7 @@ from sat_hook.domain.guards import AccountRules, amount_of, counts
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Approve, Cancel, Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason, RejectionReason
+from sat_hook.domain.order_state import ENDED_UNSENT
 from sat_hook.domain.people import USER_PREFIX, is_same_person
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.approval_request import (
@@ -322,7 +323,7 @@ def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provena
     waiting = each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))
     handler.apply_to_each(waiting, lambda order: _ending(order, text), provenance)
     left = {count.state for count in handler.store.count_by_state(batch_id)}
-    is_whole = left <= {OrderState.REJECTED, OrderState.CANCELLED}
+    is_whole = left <= set(ENDED_UNSENT)
     if is_whole:
         handler.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
     return is_whole

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.business_day import business_day, to_the_minute
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_state import ENDED_UNSENT
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.batch_summary import BatchSummary
@@ -46,8 +46,7 @@ class BatchProgress(BatchSummary):
     @property
     def quoted_rupiah(self) -> int:
         """The total cost of the orders that are, or may be, paid."""
-        never = (OrderState.REJECTED, OrderState.CANCELLED)
-        return sum(count.quoted_rupiah for count in self.counts if count.state not in never)
+        return sum(count.quoted_rupiah for count in self.counts if count.state not in ENDED_UNSENT)
 
     @property
     def per_minute(self) -> float | None:

@@ -18,6 +18,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Quote, Reject
 from sat_hook.domain.order_events import QuoteSource, RejectionReason
+from sat_hook.domain.order_state import ENDED_UNSENT
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry, Rejection, judge_bill, judge_row
 from sat_hook.pipeline.errors import SATUnavailableError
@@ -207,8 +208,7 @@ def close_quoting(handler: CommandHandler, batch_id: str, provenance: Provenance
     unpriced = counts.get(OrderState.RECEIVED)
     if unpriced is not None:
         raise SATUnavailableError(f"{unpriced.orders} orders of batch {batch_id} have no price yet")
-    unpriced_ends = (OrderState.REJECTED, OrderState.CANCELLED)
-    priced = [count for state, count in counts.items() if state not in unpriced_ends]
+    priced = [count for state, count in counts.items() if state not in ENDED_UNSENT]
     rejected = counts.get(OrderState.REJECTED)
     priced_all = BatchQuoted(
         quoted=sum(count.orders for count in priced),

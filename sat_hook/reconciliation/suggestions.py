@@ -10,14 +10,12 @@ from enum import StrEnum
 from sat_hook.domain.books_events import BookedBreak
 from sat_hook.domain.breaks import BreakCategory, MatchKind
 from sat_hook.domain.business_day import BusinessDay
-from sat_hook.domain.order_state import OrderState
+from sat_hook.domain.order_state import ENDED_UNPAID, OrderState
 
 NEAR_CUT_OFF = timedelta(hours=2)
 """An order that was sent or ended this close to a cut-off may be in the other day's file."""
 USUAL_REFUND_DAYS = 7
 """A refund that has not come after so many days is overdue."""
-
-_UNPAID = (OrderState.FAILED, OrderState.REVERSED)
 
 
 class SuggestionKind(StrEnum):
@@ -101,7 +99,7 @@ def suggestions(facts: BreakFacts) -> tuple[Suggestion, ...]:
 def _of_refund(facts: BreakFacts) -> Iterator[Suggestion]:
     """The provider's file charges an order that was not paid: it gives the money back in a later file."""
     booked, ended_at = facts.booked, facts.ended_at
-    if facts.order_state not in _UNPAID or booked.amount_rupiah <= 0 or ended_at is None:
+    if facts.order_state not in ENDED_UNPAID or booked.amount_rupiah <= 0 or ended_at is None:
         return
     if booked.category not in (BreakCategory.STATUS, BreakCategory.AMOUNT):
         return

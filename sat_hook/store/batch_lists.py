@@ -12,13 +12,10 @@ from typing import Any, NamedTuple
 
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_state import OrderState
 from sat_hook.store.event_store import StateCount
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import Statements
-
-_SETTLED = (OrderState.SUCCEEDED, OrderState.FAILED, OrderState.REVERSED)
-"""Ends that a signed status gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +129,7 @@ class BatchLists(Statements, room="batch_lists"):
 def _counts(rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
     place = {state: number for number, state in enumerate(OrderState)}
     counts = [StateCount(OrderState(state), *sums) for state, *sums, _, _, _ in rows]
-    settled = [row for row in rows if row[0] in _SETTLED]
+    settled = [row for row in rows if OrderState(row[0]).is_signed_end]
     return BatchCounts(
         tuple(sorted(counts, key=lambda count: place[count.state])),
         unreserved_rupiah=sum(row[-3] for row in rows),
