@@ -150,6 +150,7 @@ class NightlyClose:
         """
         from sat_hook.reconciliation.day_close import PreparedClose, close_day
         from sat_hook.reconciliation.day_sequence import days_to_close
+        from sat_hook.reconciliation.kept_partitions import KeptPartitions
 
         failed: Exception | None = None
         books = self.keeper.books(self.account)
@@ -166,6 +167,10 @@ class NightlyClose:
         prepared = None if prepared_at is None or earlier else PreparedClose(prepared_at, self.results)
         closed = close_day(self.keeper, self.results, self.account, own, self.provenance, prepared)
         uris = self._conclude(closed)
+        if prepared is not None:
+            # Their orders are in the report now, and they are large.
+            kept = KeptPartitions(self.results, self.account, own, prepared.position)
+            kept.remove(len(closed.close.orders.parts))
         # The pages of breaks read tables that follow the log: now, and not when a person waits for them.
         BreakTable(self.store.database).catch_up()
         if failed is not None:

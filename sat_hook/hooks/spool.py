@@ -36,6 +36,11 @@ class ObjectStorageSpool:
             place.fs.put_file(str(path), place.path)
         return uri
 
+    def remove(self, name: str) -> None:
+        uri = self._place_of(name)
+        with _storing(uri):
+            ObjectStoragePath(uri).unlink(missing_ok=True)
+
     def _place_of(self, name: str) -> str:
         if ".." in name.split("/"):
             raise SpoolError(f"the name {name!r} leads out of the spool")
@@ -98,6 +103,9 @@ class _ConfiguredSpool:
 
     def write_file(self, name: str, path: Path) -> str:
         return self._spool().write_file(name, path)
+
+    def remove(self, name: str) -> None:
+        self._spool().remove(name)
 
     def uri_of(self, name: str) -> str:
         return self._spool().uri_of(name)

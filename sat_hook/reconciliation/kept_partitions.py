@@ -64,6 +64,11 @@ class KeptPartitions:
         except (SpoolError, OSError, ValueError, KeyError, ValidationError):
             return None
 
+    def remove(self, count: int) -> None:
+        """Remove what is kept of so many partitions, when the report of the close is written."""
+        for partition in Partition.all_of(count):
+            self.spool.remove(self._name(partition))
+
     def _name(self, partition: Partition) -> str:
         cut_offs = f"{self.day.cut_off_minutes}_{self.day.opens_minutes}"
         return (

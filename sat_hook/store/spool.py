@@ -45,6 +45,12 @@ class NamedSpool(Spool, Protocol):
     def write_file(self, name: str, path: Path) -> str:
         """Like :meth:`write`, with the contents of a file, which are not read into memory."""
 
+    def remove(self, name: str) -> None:
+        """Remove ``name`` if it exists: only files that can be made again.
+
+        :raises SpoolError: when it cannot be removed.
+        """
+
     def uri_of(self, name: str) -> str:
         """The URI of ``name``, whether or not it exists."""
 
@@ -76,6 +82,12 @@ class LocalSpool:
 
     def uri_of(self, name: str) -> str:
         return (self._folder / name).as_uri()
+
+    def remove(self, name: str) -> None:
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise SpoolError(f"{name!r} cannot be removed from the spool: {error.strerror}") from error
 
     def open(self, uri: str) -> BinaryIO:
         path = Path(unquote(urlsplit(uri).path)).resolve()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.application.nightly_close import NightlyClose
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.identity import request_id_of
@@ -22,6 +23,7 @@ from sat_hook.store.days import DayReader, RefoldedDayReader
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, OPENS, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
+from tests.orders import BY_TEST
 
 ORDERS = 16
 
@@ -170,6 +172,28 @@ def test_a_kept_partition_is_read_instead_of_the_log(
     monkeypatch.setattr(close_computation, "close_partition", counted)
     assert digest_of_close(day_of.close()) == closed.digest
     assert read == [0, 1]
+
+
+def test_the_nightly_run_closes_what_its_tasks_have_matched(
+    store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the position at which they began, although the log has gone on; what they kept is removed. A small
+    day has no such tasks."""
+    day = Planted(store, tmp_path, "night")
+    day.ordinary_day()
+    day.observe(CLOSES + SECOND)
+    steps = NightlyClose(store, day.clock, day.account, day.spool, list, BY_TEST)
+    assert steps.partitions(DAY.day, 0) == []
+    monkeypatch.setattr(close_computation, "partitions_of", lambda movements: 3)
+    planned = steps.partitions(DAY.day, 0)
+    assert [(one.number, one.partitions) for one in planned] == [(0, 3), (1, 3), (2, 3)]
+    assert sum(steps.close_partition(DAY.day, 0, one) for one in planned) == 6
+    day.succeed("later", NOON)
+    monkeypatch.delattr(close_computation, "close_partition")
+    closed, uris = steps.close(DAY.day, 0, planned[0].position)
+    assert (closed.close.position, len(closed.close.orders)) == (planned[0].position, 6)
+    assert len(uris) == 7
+    assert not list(tmp_path.glob("**/*.npz"))
 
 
 def test_partitions_have_every_order_once_and_follow_each_other() -> None:
