@@ -177,7 +177,7 @@ INSERT INTO sat.stream_heads (stream, version) SELECT stream, max(version) FROM 
 """
 
 _PLAIN_INDEXES = """
-SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
+SELECT i.indexrelid::regclass::text, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
 FROM pg_index AS i
 WHERE i.indrelid IN ('sat.orders'::regclass, 'sat.events'::regclass)
   AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid)

@@ -31,6 +31,9 @@ GRANT INSERT (digest, request_id, body, signature, key_fingerprint, observed_at)
     ON sat.status_evidence TO sat_writer;
 GRANT SELECT, INSERT ON sat.balance_observations TO sat_writer;
 GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
+-- Partitions are read and written through their table. Making them changes no event.
+GRANT EXECUTE ON FUNCTION sat.make_partitions_ahead(), sat.partitions_of_events() TO sat_writer;
+GRANT EXECUTE ON FUNCTION sat.partitions_of_events() TO sat_reader;
 
 -- Derived.
 GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches, sat.accounts TO sat_writer;

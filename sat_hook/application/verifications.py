@@ -23,7 +23,12 @@ from sat_hook.store.log_pages import LogPages, LogSlice
 
 VERIFICATION_DAG = "audit_verification"
 MAXIMUM_SHOWN = 30
-ALERTS_ABOUT_THE_LOG = (AlertKind.LOG_FORKED, AlertKind.LOG_DAMAGED, AlertKind.LOG_UNPROVEN)
+ALERTS_ABOUT_THE_LOG = (
+    AlertKind.LOG_FORKED,
+    AlertKind.LOG_DAMAGED,
+    AlertKind.LOG_UNPROVEN,
+    AlertKind.LOG_PARTITIONS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

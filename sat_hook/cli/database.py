@@ -1,12 +1,17 @@
-"""``sat db``: schema, roles and privileges of the application database."""
+"""``sat db``: schema, roles, privileges and partitions of the application database."""
 
 from __future__ import annotations
 
 import typer
 
 from sat_hook.cli.context import console, database_of, dsn_of, settings_of
+from sat_hook.cli.formatting import Columns, moment
 
-app = typer.Typer(help="Schema, roles and privileges of the application database.", no_args_is_help=True)
+app = typer.Typer(
+    help="Schema, roles, privileges and partitions of the application database.", no_args_is_help=True
+)
+
+PARTITIONS = Columns("partition", ">from position", ">to position", "recorded from (WIB)", "to", ">MB", "")
 
 
 @app.command("migrate")
@@ -67,3 +72,43 @@ def apply_privileges(context: typer.Context) -> None:
 
     migrations.apply_privileges(dsn_of(settings_of(context), "SAT_OWNER_DSN"))
     console().print("[green]Privileges are set[/]")
+
+
+@app.command("partitions")
+def partitions(context: typer.Context) -> None:
+    """List the log's partitions. Exit code 1 when one of them needs a person."""
+    from sat_hook.store.log_partitions import LogPartitions
+
+    out, table = console(), PARTITIONS.table()
+    with database_of(settings_of(context)) as database:
+        log = LogPartitions(database)
+        found, troubles = log.all(), log.troubles()
+    for part in found:
+        positions = (part.first_position, part.last_position)
+        recorded = (part.first_recorded_at, part.last_recorded_at)
+        table.add(
+            part.name,
+            *("" if position is None else f"{position:,}" for position in positions),
+            *("" if at is None else moment(at) for at in recorded),
+            f"{part.size_bytes / 1e6:,.1f}",
+            "new events" if part.is_current else "",
+        )
+    out.print(table)
+    for trouble in troubles:
+        out.print(trouble, style="yellow", markup=False)
+    if troubles:
+        raise typer.Exit(1)
+
+
+@app.command("make-partitions")
+def make_partitions(context: typer.Context) -> None:
+    """Make the log's next two partitions, as the DAG retention does every day (as SAT_OWNER_DSN).
+
+    In a new month, new events go to the next partition from then on. Safe to repeat.
+    """
+    from sat_hook.store.log_partitions import LogPartitions
+
+    with database_of(settings_of(context), "SAT_OWNER_DSN") as database:
+        made = LogPartitions(database).make_ahead()
+    turned = "; a new month begins: new events go to the next one" if made.is_turned else ""
+    console().print(f"[green]Partitions are ready[/]: {made.made} made{turned}")

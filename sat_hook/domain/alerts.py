@@ -51,6 +51,7 @@ class AlertKind(StrEnum):
     LOG_FORKED = "log_forked"
     LOG_DAMAGED = "log_damaged"
     LOG_UNPROVEN = "log_unproven"
+    LOG_PARTITIONS = "log_partitions"
 
     @property
     def headline(self) -> str:
@@ -79,6 +80,7 @@ _HEADLINES = {
     AlertKind.LOG_FORKED: "the log is not the one that was published",
     AlertKind.LOG_DAMAGED: "the log does not verify: changed, removed or inserted past the pipeline",
     AlertKind.LOG_UNPROVEN: "parts of the log are not proven: no new checkpoints, or no keys of SAT's",
+    AlertKind.LOG_PARTITIONS: "partitions of the log that are missing or not protected",
 }
 
 

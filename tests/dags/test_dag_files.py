@@ -23,6 +23,7 @@ STEPS: dict[str, list[str]] = {
     "audit_checkpoint": ["checkpoint"],
     "audit_export": ["write_pack"],
     "audit_verification": ["verify"],
+    "retention": ["make_partitions"],
     "deposit_snapshot": ["accounts", "observe"],
     "nightly_reconciliation": [
         "day",
@@ -53,6 +54,7 @@ SCHEDULED = {
     "nightly_reconciliation": "2026-11-22T17:30:00+00:00",  # 00:30 WIB
     "audit_verification": "2026-11-22T19:40:00+00:00",  # 02:40 WIB
     "alerts_digest": "2026-11-23T01:00:00+00:00",  # 08:00 WIB
+    "retention": "2026-11-22T17:05:00+00:00",  # 00:05 WIB
     "product_price_week": "2026-11-30T01:30:00+00:00",  # Monday, 08:30 WIB
     "deposit_snapshot": "2026-11-21T14:00:00+00:00",  # at full hours, where cut-offs are
 }

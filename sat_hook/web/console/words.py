@@ -111,6 +111,7 @@ ALERTS: Mapping[AlertKind, str] = {
     AlertKind.LOG_FORKED: _("The log is not the one that was published."),
     AlertKind.LOG_DAMAGED: _("The log does not verify."),
     AlertKind.LOG_UNPROVEN: _("Parts of the log are not proven."),
+    AlertKind.LOG_PARTITIONS: _("A partition of the log is missing or not protected."),
 }
 
 HOLDS: Mapping[HoldReason, str] = {

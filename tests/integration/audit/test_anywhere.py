@@ -57,7 +57,7 @@ def superuser(
             cursor.execute("ALTER TABLE sat.events DISABLE TRIGGER ALL")
             cursor.execute("ALTER TABLE sat.events ALTER position DROP IDENTITY")
             cursor.execute("ALTER TABLE sat.events DROP CONSTRAINT events_pkey")
-            cursor.execute("ALTER TABLE sat.events DROP CONSTRAINT events_stream_version_unique")
+            cursor.execute("ALTER TABLE sat.events_0000 DROP CONSTRAINT events_0000_stream_version_unique")
         connection.commit()
         yield notary, connection
 

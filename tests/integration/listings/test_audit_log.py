@@ -228,7 +228,7 @@ def test_an_event_comes_with_its_proof(
     connection = psycopg2.connect(module_database.owner_dsn)
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE sat.events DISABLE TRIGGER events_only_grow")
+            cursor.execute("ALTER TABLE sat.events DISABLE TRIGGER USER")
             cursor.execute(
                 "UPDATE sat.events SET data = replace(data, 'a test', 'another'), digest = repeat('0', 64)"
                 " WHERE position = %s",
