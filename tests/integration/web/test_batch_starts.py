@@ -256,6 +256,6 @@ def test_batch_of_a_run_is_found(starts: BatchStarts) -> None:
         # The statement's condition, as it is written.
         text = queries("batches").batch_of_run.sql
         cursor.execute(f"EXPLAIN {text}", {"dag_run": by_hand})
-        assert "events_batch_runs" in "\n".join(row[0] for row in cursor.fetchall())
+        assert "events_0000_batch_runs" in "\n".join(row[0] for row in cursor.fetchall())
     with pytest.raises(RightMissingError, match="view"):
         starts.batch_of_run(BATCH_DAG, run_id, Person("nobody", frozenset()), runs)
