@@ -20,13 +20,7 @@ from sat_hook.store.log_partitions import LogPartitions
 from sat_hook.store.migrations import apply_privileges
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
-from stack.databases import (
-    APPLICATION_OWNER,
-    ApplicationDatabase,
-    drop_database,
-    dsn_of,
-    ensure_database,
-)
+from stack.databases import APPLICATION_OWNER, ApplicationDatabase, drop_database, dsn_of, ensure_database
 from stack.postgres import wheel_installation
 from tests.integration.audit.damage import Found, damage
 from tests.orders import BY_TEST, T0, change_of, received, stream_of, submitted
