@@ -98,19 +98,19 @@ def write_orders(
     orders: pd.DataFrame,
     out: IO[bytes],
     places: Places | None = None,
-    counts: Sequence[int] = (),
+    counts: Sequence[int] | None = None,
 ) -> list[int]:
     """Write the day's orders as CSV in parts: a million of them need no second copy in memory.
 
     :param places: in which order they are written; None writes them as they are.
-    :param counts: how many rows each group has; groups follow each other.
+    :param counts: how many rows each group has; groups follow each other. By default there is one group.
     :returns: how many bytes the titles have, and the rows of each group.
     """
     names = [f"{name}_wib" if _is_moment(name) else name for name in ORDER_COLUMNS]
     sizes = [out.write((_BYTE_ORDER_MARK + ",".join(names) + "\r\n").encode("utf-8"))]
     # Joining texts takes a fifth of the time of the csv module; only text may need quotes.
     first = 0
-    for count in counts or (len(orders),):
+    for count in (len(orders),) if counts is None else counts:
         sizes.append(0)
         for start in range(first, first + count, _ORDERS_AT_A_TIME):
             stretch = slice(start, min(start + _ORDERS_AT_A_TIME, first + count))

@@ -13,8 +13,9 @@ import pytest
 
 from sat_hook.reconciliation import breaks_file
 from sat_hook.reconciliation.breaks_file import BREAK_COLUMNS, render_breaks, write_orders
+from sat_hook.reconciliation.day_orders import DayOrders, PartInMemory
 from sat_hook.reconciliation.model import ORDER_COLUMNS, DayClose
-from sat_hook.reconciliation.report import write_report
+from sat_hook.reconciliation.report import write_groups, write_report
 from tests.reconciliation_days import DIGEST, closed_day
 
 
@@ -112,3 +113,16 @@ def test_an_account_does_not_lead_out_of_the_folder(close: DayClose, tmp_path: P
         assert file.path.parent == tmp_path
         assert file.path.exists()
         assert file.name.startswith("reconciliation-_etc_x_y-")
+
+
+def test_partitions_without_orders_add_nothing(close: DayClose, tmp_path: Path) -> None:
+    """Alone or among others: the same rows and groups."""
+    frame = close.orders.frame.assign(breaks=0)
+    rest = frame.iloc[70:].reset_index(drop=True)
+    parts = [PartInMemory(part) for part in (frame.head(0), frame.head(70), frame.head(0), rest)]
+    whole, divided, empty = tmp_path / "whole", tmp_path / "divided", tmp_path / "empty"
+    groups = write_groups(DayOrders((PartInMemory(frame),)), whole)
+    assert write_groups(DayOrders(tuple(parts)), divided) == groups
+    assert divided.read_bytes() == whole.read_bytes()
+    assert write_groups(DayOrders((parts[0], parts[2])), empty) == []
+    assert empty.read_bytes() == whole.read_bytes().splitlines(keepends=True)[0]
