@@ -48,7 +48,8 @@ class ClusterHealth(HealthCheck):
         if service.name in self._ports:
             return self._is_ours(service.name, self._ports[service.name])
         if service.name.startswith("worker"):
-            return service.process() is not None and " ready." in service.log_tail(2000)
+            # It says so once, and its tasks' lines follow.
+            return service.process() is not None and " ready." in service.log_tail(1_000_000)
         return service.name in beating
 
     def _beating(self) -> set[str]:

@@ -49,9 +49,11 @@ class ClusterSiege(Siege):
         while True:
             if ended := self._cluster.restart_ended():
                 self._say("started again: " + ", ".join(ended))
-            if all(part.is_ready for part in self._cluster.status()):
+            late = [part.name for part in self._cluster.status() if not part.is_ready]
+            if not late:
                 return
-            assert time.monotonic() < give_up, [part for part in self._cluster.status() if not part.is_ready]
+            if time.monotonic() > give_up:
+                raise self._cluster.service(late[0]).failed(f"was not ready again after {REPAIR_SECONDS} s")
             time.sleep(1)
 
     def _submit(self, orders: int) -> None:
