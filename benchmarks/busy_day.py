@@ -16,12 +16,13 @@ ACCOUNT = "bench"
 SALDO_RUPIAH = 100_000_000_000
 
 # One order per number: 95 % succeed, 4 % fail and are refunded, 1 % are in flight at the cut-off. Seven
-# events each, ordered by time, with the signed status that the last one names.
+# events each, ordered by time, with the signed status that the last one names. Request ids are spread over
+# all partitions of a close, as real ones are.
 _ORDERS = """
 CREATE TEMPORARY TABLE lives AS
 SELECT
     n,
-    'S' || left(translate(upper(md5(n::text)), '0189', 'GHIJ'), 31) AS id,
+    'S' || left(translate(md5(n::text), '0123456789abcdef', 'ACEGIKMOQSUWY246'), 31) AS id,
     %(opens)s::timestamptz + n * %(spacing)s::interval AS began,
     CASE WHEN n %% 100 < 95 THEN 'Success' WHEN n %% 100 < 99 THEN 'Failed' ELSE 'Pending' END AS fate,
     (ARRAY[10500, 24913, 52000, 102500])[n %% 4 + 1] AS price,
