@@ -115,6 +115,21 @@ def test_malformed_key_is_found_at_the_first_signature(key: rsa.RSAPrivateKey) -
         Verifier([])
 
 
+def test_damaged_private_key_is_refused_when_it_is_given(key: rsa.RSAPrivateKey) -> None:
+    """A key whose signatures SAT could not verify stops before anything is sent, and no error shows it."""
+    n = key.private_numbers()
+    damaged = rsa.RSAPrivateNumbers(
+        p=n.p, q=n.q, d=n.d + 2, dmp1=n.dmp1 + 2, dmq1=n.dmq1, iqmp=n.iqmp, public_numbers=n.public_numbers
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    pem = damaged.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with pytest.raises(
+        MalformedKeyError, match=r"^the private key is damaged: what it signs cannot be verified$"
+    ):
+        Signer(pem)
+
+
 def test_pkcs1_private_key_is_refused(key: rsa.RSAPrivateKey) -> None:
     """PKCS#1 and PKCS#8 both are private keys."""
     pkcs1 = key.private_bytes(
