@@ -149,7 +149,7 @@ def test_a_day_with_amounts_that_are_none_closes_with_breaks(
         day = BusinessDay.of(datetime.now(UTC))
         books = Planted(line.store, tmp_path / "kept", ACCOUNT, ManualClock(day.closes_at.astimezone(UTC)))
         close = books.close(day).close
-        by_order = close.orders.set_index("request_id")
+        by_order = close.orders.frame.set_index("request_id")
         for name, order in sent.items():
             row = by_order.loc[order.request_id]
             assert row["charged_rupiah"] == 25_100, name

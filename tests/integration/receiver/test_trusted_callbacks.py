@@ -20,8 +20,9 @@ from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK, CALLBACKS_READ_PER_
 from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.callbacks import KeptCallback
 from sat_hook.store.database import Database
+from sat_hook.triggers.batch import GAVE_UP
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import fired, give_connections
+from tests.airflow_connections import SUCCESS, fired, give_connections
 from tests.integration.audit.damage import Found
 from tests.integration.calling_back import receive_callback
 from tests.integration.pipeline.test_steps import ready
@@ -261,7 +262,7 @@ def test_the_connections_opt_in_reaches_trigger_and_janitor(
     give_connections(monkeypatch, line, database, tmp_path, trust_callbacks=trusts)
     first = sent_orders(line, database, "P")
     end = asyncio.run(fired(trigger(first, seconds=15.0 if trusts else 1.0)))
-    assert end["in_flight"] == (0 if trusts else 2)
+    assert end == ({"end": SUCCESS, "return_value": 0} if trusts else {"end": GAVE_UP, "in_flight": 2})
 
     second = sent_orders(line, database, "Q")
     janitor = SATRecoverOrdersOperator(task_id="janitor", sat_conn_id="sat_test", db_conn_id="sat_test_db")
