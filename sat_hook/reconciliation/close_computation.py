@@ -56,7 +56,7 @@ class DayComputation:
 
     database: Database
     keep: Keep
-    recorded: Iterable[RecordedEvent]
+    recorded: Sequence[RecordedEvent]
     account: str
     day: BusinessDay
     position: int
@@ -65,8 +65,7 @@ class DayComputation:
 
     def partitions(self) -> int:
         """How many partitions the day has; they depend on the number of its movements alone."""
-        with self.reader.opened(self.database, self.account, self.position) as opened:
-            return partitions_of(opened.count_movements(self._books().span.since))
+        return self._count(self._books())
 
     def keep_partition(self, partition: Partition) -> int:
         """Compute a partition and keep it; return its number of orders.
@@ -83,7 +82,8 @@ class DayComputation:
 
         :raises SettlementLostError: a settlement file can no longer be read.
         """
-        books, count = self._books(), self.partitions()
+        books = self._books()
+        count = self._count(books)
         if count == 1:
             close, orders = self._partition(books, Partition())
             return self._together(books, [close], DayOrders((PartInMemory(orders),)))
@@ -99,6 +99,10 @@ class DayComputation:
     def _books(self) -> DayBooks:
         books = fold_books(self.account, self.recorded, up_to=self.position, for_day=self.day.day)
         return DayBooks(books, self.day, self.position)
+
+    def _count(self, books: DayBooks) -> int:
+        with self.reader.opened(self.database, self.account, self.position) as opened:
+            return partitions_of(opened.count_movements(books.span.since))
 
     def _kept_in(self, spool: NamedSpool) -> KeptPartitions:
         return KeptPartitions(spool, self.account, self.day, self.position)
@@ -135,7 +139,7 @@ def partitions_of(movements: int) -> int:
 def compute_close(
     database: Database,
     keep: Keep,
-    recorded: Iterable[RecordedEvent],
+    recorded: Sequence[RecordedEvent],
     account: str,
     day: BusinessDay,
     position: int,
@@ -143,7 +147,7 @@ def compute_close(
     kept: NamedSpool | None = None,
 ) -> DayClose:
     """Compute the close of a day as of a position, see :class:`DayComputation`. Writes nothing."""
-    return DayComputation(database, keep, list(recorded), account, day, position, reader, kept).close()
+    return DayComputation(database, keep, recorded, account, day, position, reader, kept).close()
 
 
 class _Together:

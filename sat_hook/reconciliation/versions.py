@@ -75,7 +75,8 @@ def versions_of(
     store = DayStore(database)
     up_to = store.head(account) if up_to_position is None else up_to_position
     recorded = store.day_events(account, NOT_READ, NOT_READ, day, up_to_position=up_to)
-    closed = next((item.position for item in recorded if isinstance(_event_of(day, item), DayClosed)), None)
+    event_of = {item.version: _event_of(day, item) for item in recorded}
+    closed = next((item.position for item in recorded if isinstance(event_of[item.version], DayClosed)), None)
     decisions = [] if closed is None else store.decisions(account, closed, up_to)
     versions: list[Version] = []
     close: tuple[DayClosed, int] | None = None
@@ -92,7 +93,7 @@ def versions_of(
             break_ids.update(_BREAK_ID.findall(item.data))
             continue
         else:
-            event, actor, at = _event_of(day, item), item.provenance.actor, item.occurred_at
+            event, actor, at = event_of[item.version], item.provenance.actor, item.occurred_at
         if isinstance(event, DayClosed):
             close, break_ids = (event, item.position), set()
         if event is not None and close is not None:
