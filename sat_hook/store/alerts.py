@@ -11,8 +11,10 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.alerts import ALERTING_AFTER_AN_END, ALERTING_TYPES, ENDS, Alert, AlertKind
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.store.log import recorded_from_row
+from sat_hook.store.log import cursor_of, move_cursor, recorded_from_row
 from sat_hook.store.statements import Statements, run
+
+READER = "alerts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class AlertBook(Statements, room="alerts"):
 
     def read_up_to(self) -> int:
         """The position up to which the log has been read."""
-        return int(self._run(self._sql.alerts_cursor) or 0)
+        return cursor_of(self._database, READER)
 
     def candidates(self, after_position: int, up_to_position: int, limit: int = 1000) -> list[Candidate]:
         """A page of the events that may raise alerts, by position."""
@@ -109,7 +111,7 @@ class AlertBook(Statements, room="alerts"):
             )
             new = len(list(rows))
         if read_up_to is not None:
-            self._sql.move_alerts_cursor(connection, position=read_up_to)
+            move_cursor(connection, READER, read_up_to)
         return new
 
     def claim(self, now: datetime, lease_until: datetime, limit: int) -> list[OpenAlert]:

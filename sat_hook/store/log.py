@@ -41,6 +41,16 @@ def last_events(
     return {StreamId.parse(stream): LastEvent(*rest) for stream, *rest in rows}
 
 
+def cursor_of(database: Database, reader: str) -> int:
+    """The position up to which a reader has read the log; 0 at first."""
+    return int(run(database, queries("log_cursors").cursor_of, reader=reader) or 0)
+
+
+def move_cursor(connection: Connection, reader: str, position: int) -> None:
+    """Keep how far a reader has read the log, with what its transaction made of it. It never goes back."""
+    queries("log_cursors").move_cursor(connection, reader=reader, position=position)
+
+
 def each_stream(
     connection: Connection,
     unplaced: Unplaced,

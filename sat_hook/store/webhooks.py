@@ -13,9 +13,10 @@ from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_decisions import ORDER_DECIDER
 from sat_hook.domain.webhooks import WebhookMessage, WebhookTopic
-from sat_hook.store.log import recorded_from_row
+from sat_hook.store.log import cursor_of, move_cursor, recorded_from_row
 from sat_hook.store.statements import Statements
 
+READER = "webhooks"
 LAST_MESSAGE = 2**63 - 1
 
 
@@ -90,7 +91,7 @@ class WebhookQueue(Statements, room="webhooks"):
 
     def read_up_to(self) -> int:
         """The position up to which the log has been read."""
-        return int(self._run(self._sql.webhooks_cursor) or 0)
+        return cursor_of(self._database, READER)
 
     def events(self, after: int, up_to: int, types: Sequence[str], limit: int) -> list[RecordedEvent]:
         """A page of the events of some types, by position."""
@@ -133,7 +134,7 @@ class WebhookQueue(Statements, room="webhooks"):
                     bodies=[one.body for one in messages],
                 )
                 new = len(list(rows))
-            self._sql.move_webhooks_cursor(connection, position=read_up_to)
+            move_cursor(connection, READER, read_up_to)
         return new
 
     def claim(self, webhook: str, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedMessage]:

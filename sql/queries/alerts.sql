@@ -1,12 +1,3 @@
--- name: alerts_cursor()$
--- Up to which position the log has been read for alerts.
-SELECT position FROM sat.log_cursors WHERE reader = 'alerts';
-
--- name: move_alerts_cursor(position)!
--- Read up to here; never back.
-INSERT INTO sat.log_cursors AS c (reader, position) VALUES ('alerts', :position)
-ON CONFLICT (reader) DO UPDATE SET position = greatest(c.position, EXCLUDED.position);
-
 -- name: alerting_events(after_position, up_to_position, types, after_an_end, ends, limit)
 -- Events that may be news, each with the ends that its stream had before it, its account and its batch.
 SELECT

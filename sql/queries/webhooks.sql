@@ -1,12 +1,3 @@
--- name: webhooks_cursor()$
--- Up to which position the log has been read for webhooks.
-SELECT position FROM sat.log_cursors WHERE reader = 'webhooks';
-
--- name: move_webhooks_cursor(position)!
--- Read up to here; never back.
-INSERT INTO sat.log_cursors AS c (reader, position) VALUES ('webhooks', :position)
-ON CONFLICT (reader) DO UPDATE SET position = greatest(c.position, EXCLUDED.position);
-
 -- name: events_for_webhooks(after_position, up_to_position, types, limit)
 -- Events of some types, by position.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
