@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from airflow.sdk import Context
@@ -11,13 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.clients.webhooks import networks_in
 from sat_hook.hooks.webhooks import webhook_secrets
 from sat_hook.operators.base import DatabaseOperator
-from sat_hook.pipeline.webhooks import (
-    WebhookReport,
-    collect_messages,
-    deliver_messages,
-    forget_old_messages,
-    webhooks_of,
-)
+from sat_hook.pipeline.webhooks import tell_webhooks
 from sat_hook.store.webhooks import WebhookQueue
 
 
@@ -36,15 +29,15 @@ class SATTellWebhooksOperator(DatabaseOperator):
         """Run once; return the counts."""
         del context
         application = self.application
-        settings, clock = application.settings, application.handler.clock
-        queue, report = WebhookQueue(application.database), WebhookReport()
-        collect_messages(application.store, queue, settings.webhooks, report)
-        webhooks = {name: webhook for name, (webhook, _) in webhooks_of(application.store).items()}
-        networks = networks_in(settings.webhook_networks)
-        asyncio.run(
-            deliver_messages(queue, webhooks, webhook_secrets, networks, clock, settings.webhooks, report)
+        settings = application.settings
+        report = tell_webhooks(
+            application.store,
+            WebhookQueue(application.database),
+            webhook_secrets,
+            networks_in(settings.webhook_networks),
+            application.handler.clock,
+            settings.webhooks,
         )
-        forget_old_messages(queue, clock.now(), settings.webhooks)
         self.log.info(
             "%s new messages; %s delivered, %s to be tried again, %s given up.",
             report.new,

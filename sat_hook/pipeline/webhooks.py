@@ -49,10 +49,29 @@ def webhooks_of(store: EventStore) -> dict[str, tuple[Webhook, int]]:
     return webhooks_in_force(store.read_stream(StreamId(StreamKind.WEBHOOK, webhooks_id())))
 
 
+def tell_webhooks(
+    store: EventStore,
+    queue: WebhookQueue,
+    secrets_of: SecretsOf,
+    networks: Sequence[Network],
+    clock: Clock,
+    limits: WebhookLimits,
+) -> WebhookReport:
+    """Note what is new, post what is due, and forget what was settled long ago.
+
+    :raises StoreUnavailableError: the database is away; the next call goes on.
+    """
+    report = WebhookReport()
+    webhooks = collect_messages(store, queue, limits, report)
+    asyncio.run(deliver_messages(queue, webhooks, secrets_of, networks, clock, limits, report))
+    forget_old_messages(queue, clock.now(), limits)
+    return report
+
+
 def collect_messages(
     store: EventStore, queue: WebhookQueue, limits: WebhookLimits, report: WebhookReport
-) -> None:
-    """Note the messages about all events since the last call.
+) -> dict[str, Webhook]:
+    """Note the messages about all events since the last call; return the webhooks by name.
 
     :raises StoreUnavailableError: the database is away; what was noted stays noted.
     """
@@ -66,6 +85,7 @@ def collect_messages(
         after = events[-1].position
         report.new += queue.add(_messages(store, queue, events, webhooks, report), after)
     queue.add((), closed)
+    return {name: webhook for name, (webhook, _) in webhooks.items()}
 
 
 def _messages(
