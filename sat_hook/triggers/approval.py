@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -25,6 +24,7 @@ from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.approval_request import answers_of
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.triggers.of_event_loop import OfEventLoop
 
 PAUSE_SECONDS = 5.0
 SHARED_SECONDS = 1.0
@@ -74,8 +74,8 @@ class _SharedAnswers:
             return self._answers[batch_id]
 
 
-#: Of each event loop, by connection of the application database.
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, defaultdict[str, _SharedAnswers]] = WeakKeyDictionary()
+#: By connection of the application database.
+_shared: OfEventLoop[str, _SharedAnswers] = OfEventLoop(lambda _: _SharedAnswers())
 
 
 class SATApprovalTrigger(BaseTrigger):
@@ -130,8 +130,7 @@ class SATApprovalTrigger(BaseTrigger):
         application = ApplicationHook(self.db_conn_id, "sat trigger")
         async with application.shared() as database:
             store = PostgresEventStore(database)
-            shared = _shared.setdefault(asyncio.get_running_loop(), defaultdict(_SharedAnswers))
-            answers = shared[self.db_conn_id]
+            answers = _shared.of(self.db_conn_id)
             with answers.waiting(self.batch_id):
                 while True:
                     try:

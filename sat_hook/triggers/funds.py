@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -29,6 +27,7 @@ from sat_hook.protocol.errors import SATError
 from sat_hook.store.clock import look_at_clock
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
+from sat_hook.triggers.of_event_loop import OfEventLoop
 
 FUNDED = "funded"
 GAVE_UP = "gave_up"
@@ -62,10 +61,8 @@ class _SharedLook:
         return self._seen
 
 
-#: Of each event loop, by account and address of SAT.
-_looks: WeakKeyDictionary[asyncio.AbstractEventLoop, defaultdict[tuple[str, str], _SharedLook]] = (
-    WeakKeyDictionary()
-)
+#: By account and address of SAT.
+_looks: OfEventLoop[tuple[str, str], _SharedLook] = OfEventLoop(lambda _: _SharedLook())
 
 
 class SATFundsTrigger(BaseTrigger):
@@ -113,8 +110,7 @@ class SATFundsTrigger(BaseTrigger):
     async def _funded(self, application: ApplicationHook, hook: SATHook) -> TriggerEvent:
         settings = await hook.asettings()
         account = settings.account
-        looks_of_loop = _looks.setdefault(asyncio.get_running_loop(), defaultdict(_SharedLook))
-        shared = looks_of_loop[account, settings.base_url]
+        shared = _looks.of((account, settings.base_url))
         deadline = datetime.fromisoformat(self.deadline)
         limits = replace(application.settings.funding, saldo_lag_seconds=self.saldo_lag_seconds)
         clock = application.handler.clock

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from weakref import WeakKeyDictionary
 
 from sat_hook.application.errors import WrongAccountError
 from sat_hook.application.ports import Ports
@@ -32,6 +31,7 @@ from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.poll_schedule import AwaitedOrders, PollScope, callback_channel
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 from sat_hook.triggers.notifications import DEBOUNCE_SECONDS, NotificationListener
+from sat_hook.triggers.of_event_loop import OfEventLoop
 
 # Also the maximum delay until a wait notices that another process, or a task, has ended it.
 LONGEST_SLEEP_SECONDS = 5.0
@@ -357,9 +357,7 @@ def _remark(report: PollReport) -> str:
     return f"Answers about statuses that prove nothing: {dict(report.unproven)}"
 
 
-_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], OrderWatch]] = (
-    WeakKeyDictionary()
-)
+_watches: OfEventLoop[tuple[str, str], OrderWatch] = OfEventLoop(lambda key: OrderWatch(*key))
 
 
 @asynccontextmanager
@@ -367,10 +365,7 @@ async def waiting(
     sat_conn_id: str, db_conn_id: str, batch_id: str, request_id: str | None = None
 ) -> AsyncIterator[Wait]:
     """A wait for a batch or one of its orders, with the watch of its account in this event loop."""
-    watches = _watches.setdefault(asyncio.get_running_loop(), {})
-    watch = watches.get((sat_conn_id, db_conn_id))
-    if watch is None:
-        watch = watches[sat_conn_id, db_conn_id] = OrderWatch(sat_conn_id, db_conn_id)
+    watch = _watches.of((sat_conn_id, db_conn_id))
     wait = watch.join(batch_id, request_id)
     try:
         yield wait
