@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from sat_hook.reconciliation.day_close import Closed
     from sat_hook.reconciliation.settlement_intake import Arrivals, Folder
 
+MAXIMUM_ALERTS = 1_000
+MAXIMUM_ASKED = 20_000
+_log = logging.getLogger(__name__)
+
 
 class PlannedPartition(NamedTuple):
     """A partition of a day at a position of the log: its number, of so many partitions."""
@@ -39,11 +43,6 @@ class PlannedPartition(NamedTuple):
     position: int
     number: int
     partitions: int
-
-
-MAXIMUM_ALERTS = 1_000
-MAXIMUM_ASKED = 20_000
-_log = logging.getLogger(__name__)
 
 
 async def observe_deposit(
@@ -141,11 +140,10 @@ class NightlyClose:
     ) -> tuple[Closed, list[str]]:
         """Close a day and write its report; close earlier days again when new facts are known.
 
-        :param prepared_at: the position at which its partitions were computed.
-
         New breaks raise an alert. When an earlier day cannot be closed again, it keeps its last close, the
         days after it are still closed, and then the error is raised.
 
+        :param prepared_at: the position at which its partitions were computed.
         :returns: the close of the day, and the URIs of its report.
         """
         from sat_hook.reconciliation.day_close import PreparedClose, close_day

@@ -960,8 +960,8 @@ def verdict(options: argparse.Namespace) -> int:
     signed = verification.statuses is not None
     published = options.published is not None
     later = {COVER: COVERED, RIGHTS: RIGHTS_COVERED}
-    cover = tuple(words for name, words in later.items() if name in verification.files)
-    for sentence in (*ALWAYS, *cover, *kind, *(SIGNED if signed else ()), *(PUBLISHED if published else ())):
+    also = tuple(words for name, words in later.items() if name in verification.files)
+    for sentence in (*ALWAYS, *also, *kind, *(SIGNED if signed else ()), *(PUBLISHED if published else ())):
         print(f"- {sentence}")
     print("Not verified:")
     unsigned = () if signed else (NOT_SIGNED,)

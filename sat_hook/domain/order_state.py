@@ -48,7 +48,7 @@ ENDED_UNSENT = (OrderState.REJECTED, OrderState.CANCELLED)
 ENDED_UNPAID = (OrderState.FAILED, OrderState.REVERSED)
 """The ends of orders that were sent, in which nothing is paid, or it was paid back."""
 
-NOT_PAID = (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED, OrderState.REVERSED)
+NOT_PAID = (*ENDED_UNSENT, *ENDED_UNPAID)
 """The ends in which nothing is paid, or it was paid back."""
 
 _FINAL = frozenset(

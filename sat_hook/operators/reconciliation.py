@@ -79,8 +79,7 @@ class SATBooksOperator(SATOperator):
 
     def account(self, application: ApplicationHook) -> str:
         """The account's name in the log."""
-        with closing(SATHook(self.sat_conn_id, application.database)) as hook:
-            return hook.settings().account
+        return account_of(self.sat_conn_id, application)
 
 
 class SATNameDayOperator(BaseOperator):
@@ -210,9 +209,8 @@ class SATPlanPartitionsOperator(SATBooksOperator):
     def step(self, application: ApplicationHook, provenance: Provenance) -> list[dict[str, Any]]:
         planned: list[dict[str, Any]] = []
         for sat_conn_id in self.sat_conn_ids:
-            self.sat_conn_id = sat_conn_id
             try:
-                steps = nightly_close(application, self.account(application), provenance)
+                steps = nightly_close(application, account_of(sat_conn_id, application), provenance)
                 partitions = steps.partitions(self.business_day.day, int(self.cut_off_minutes))
             except Exception:
                 # The close of this account says what is wrong, or computes the partitions itself.
@@ -270,6 +268,12 @@ class SATCloseDayOperator(SATBooksOperator):
             "unexplained_rupiah": closed.close.saldo.unexplained_rupiah if closed.close.saldo else None,
             "report": uris,
         }
+
+
+def account_of(sat_conn_id: str, application: ApplicationHook) -> str:
+    """The name in the log of a connection's account."""
+    with closing(SATHook(sat_conn_id, application.database)) as hook:
+        return hook.settings().account
 
 
 def nightly_close(application: ApplicationHook, account: str, provenance: Provenance) -> NightlyClose:

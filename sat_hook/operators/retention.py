@@ -1,4 +1,4 @@
-"""How long data is kept, as operators."""
+"""How long data is kept, as an operator."""
 
 from __future__ import annotations
 
@@ -9,25 +9,15 @@ from sat_hook.operators.base import DatabaseOperator
 from sat_hook.store.log_partitions import LogPartitions
 
 
-class SATRetentionOperator(DatabaseOperator):
-    """Base of all that keep the database small."""
+class SATMakePartitionsOperator(DatabaseOperator):
+    """Make the log's next partitions, and let a new month begin the next one. It can run at any time."""
 
     ui_color = "#e9e6f5"
     component = "sat retention"
 
-    @property
-    def retention(self) -> Retention:
-        """The retention of the application database."""
-        application = self.application
-        return Retention(
-            LogPartitions(application.store.database), application.alerts, application.handler.clock
-        )
-
-
-class SATMakePartitionsOperator(SATRetentionOperator):
-    """Make the log's next partitions, and let a new month begin the next one. It can run at any time."""
-
     def execute(self, context: Context) -> dict[str, int | bool]:  # noqa: ARG002 - as Airflow calls it
         """Run once; return what was made."""
-        made = self.retention.make_partitions()
+        application = self.application
+        partitions = LogPartitions(application.database)
+        made = Retention(partitions, application.alerts, application.handler.clock).make_partitions()
         return {"made": made.made, "turned": made.is_turned}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sat_hook.store.database import Database
-from sat_hook.store.statements import queries, run
+from sat_hook.store.statements import Statements
 
 DEFAULT_PARTITION = "events_default"
 
@@ -51,23 +50,19 @@ class MadeAhead(NamedTuple):
     is_turned: bool
 
 
-class LogPartitions:
-    """Makes and lists the log's partitions. Every method may raise StoreUnavailableError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._statements = queries("partitions")
+class LogPartitions(Statements, room="partitions"):
+    """Makes and lists the log's partitions."""
 
     def make_ahead(self) -> MadeAhead:
         """Make the next two partitions, and let a new month begin the next one; as the role sat_writer.
 
         Appends and readers do not wait. Safe to repeat, and to run twice at once.
         """
-        return MadeAhead(*run(self._database, self._statements.make_partitions_ahead)[0])
+        return MadeAhead(*self._run(self._sql.make_partitions_ahead)[0])
 
     def all(self) -> list[Partition]:
         """All partitions by name, the default one last."""
-        return [Partition(*row) for row in run(self._database, self._statements.partitions)]
+        return [Partition(*row) for row in self._run(self._sql.partitions)]
 
     def troubles(self) -> list[str]:
         """What is wrong with the partitions, a line for each."""
