@@ -30,7 +30,12 @@ def shared_tab() -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def page(shared_tab: Page) -> Page:
-    """A tab with nothing left of other modules; the tests of a module share it."""
+def page(shared_tab: Page) -> Iterator[Page]:
+    """A tab with nothing left of other modules; the tests of a module share it.
+
+    It is emptied again afterwards: a page that stays open goes on polling and drawing, and Airflow's own list of
+    connections took a seventh of the machine until the session ended.
+    """
     shared_tab.forget()
-    return shared_tab
+    yield shared_tab
+    shared_tab.forget()
