@@ -367,3 +367,17 @@ END_TYPES = tuple(
     )
 )
 """The types of events that end an order as succeeded, failed or reversed."""
+
+PAID_ORDER_TYPES = tuple(
+    kind.__name__
+    for kind in (
+        OrderReceived,
+        OrderValidated,
+        OrderQuoted,
+        OrderAdmitted,
+        CheckoutRequested,
+        CheckoutAccepted,
+        OrderSucceeded,
+    )
+)
+"""The types of events that every paid order has. The log's index of types leaves them out."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sat_hook.domain.event_record import RecordedEvent, StreamId
+from sat_hook.domain.order_events import PAID_ORDER_TYPES
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import Statements, run
 
@@ -77,7 +78,8 @@ class LogPages(Statements, room="log"):
         elif which.by_people:
             statement = self._sql.newest_events_of_people
         elif types is not None:
-            statement, page["types"] = self._sql.newest_events_of_types, types
+            statement = self._sql.newest_events_of_types
+            page |= {"types": types, "of_paid_orders": list(PAID_ORDER_TYPES)}
         else:
             statement = self._sql.newest_events
         return [recorded_from_row(row) for row in run(self._database, statement, **page)]

@@ -91,21 +91,39 @@ WHERE stream = :stream
 ORDER BY version DESC
 LIMIT :limit;
 
--- name: newest_events_of_types(types, after_position, before_position, since, before, limit)
+-- name: newest_events_of_types(types, of_paid_orders, after_position, before_position, since, before, limit)
 -- The same of some types: each type's newest, then the newest of them. The comparison of rows leaves only the index
--- of types: with "type = …" the planner may look for a rare type from the log's end.
+-- of types: with "type = …" the planner may look for a rare type from the log's end. The types that every paid order
+-- has are not in that index; they are found from the log's end.
 SELECT
     e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.actor, e.cause, e.occurred_at,
     e.recorded_at, e.digest
-FROM unnest(:types::text[]) AS t (type)
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM sat.events
-    WHERE (type, position) > (t.type, :after_position) AND (type, position) < (t.type, :before_position)
-      AND (:since::timestamptz IS NULL OR recorded_at >= :since)
-      AND (:before::timestamptz IS NULL OR recorded_at < :before)
-    ORDER BY type DESC, position DESC
-    LIMIT :limit
+FROM (
+    SELECT rare.*
+    FROM unnest(:types::text[]) AS t (type)
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM sat.events
+        WHERE (type, position) > (t.type, :after_position) AND (type, position) < (t.type, :before_position)
+          AND type <> ALL (:of_paid_orders::text[])
+          AND (:since::timestamptz IS NULL OR recorded_at >= :since)
+          AND (:before::timestamptz IS NULL OR recorded_at < :before)
+        ORDER BY type DESC, position DESC
+        LIMIT :limit
+    ) AS rare
+    UNION ALL
+    (
+        SELECT *
+        FROM sat.events
+        WHERE :types::text[] && :of_paid_orders::text[]
+          AND type = ANY (:types)
+          AND type = ANY (:of_paid_orders::text[])
+          AND position > :after_position AND position < :before_position
+          AND (:since::timestamptz IS NULL OR recorded_at >= :since)
+          AND (:before::timestamptz IS NULL OR recorded_at < :before)
+        ORDER BY position DESC
+        LIMIT :limit
+    )
 ) AS e
 ORDER BY e.position DESC
 LIMIT :limit;

@@ -91,6 +91,7 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "accounts": lambda lists: lists.accounts(READER),
     "the log": log(),
     "the log, one type": log(types=("BatchSubmitted",)),
+    "the log, a type of every order": log(types=("OrderReceived", "BatchSubmitted")),
     "the log, batches": log(kind=StreamKind.BATCH),
     "the log, orders": log(kind=StreamKind.ORDER),
     "the log, one stream": log(stream=LARGEST),
@@ -134,6 +135,18 @@ def test_a_rare_type_is_not_looked_for_from_the_end_of_the_log(
     index = "events_0000_actor_type_position_idx" if by_people else "events_0000_type_position_idx"
     assert f"using {index}" in database.plans[-1], database.plans[-1]
     assert "events_0000_pkey" not in database.plans[-1], database.plans[-1]
+
+
+def test_a_page_of_several_types_has_the_newest_of_all(
+    explained: tuple[Listings, ExplainedDatabase],
+) -> None:
+    """Types of the index and types of every paid order come together, the newest first, each once."""
+    _, database = explained
+    types = ("OrderSucceeded", "BatchSubmitted")
+    pages = LogPages(database)
+    whole = [event for event in pages.newest(LogSlice(), 2_000) if event.type_name in types]
+    assert len({event.type_name for event in whole}) == len(types)
+    assert pages.newest(LogSlice(types=types), len(whole)) == whole
 
 
 def test_a_page_of_the_log_of_one_account_reads_no_more_than_it_shows(
