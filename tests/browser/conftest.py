@@ -33,8 +33,8 @@ def shared_tab() -> Iterator[Page]:
 def page(shared_tab: Page) -> Iterator[Page]:
     """A tab with nothing left of other modules; the tests of a module share it.
 
-    It is emptied again afterwards: a page that stays open goes on polling and drawing, and Airflow's own list of
-    connections took a seventh of the machine until the session ended.
+    It is emptied again afterwards: a page that stays open goes on polling and drawing, and Airflow's own list
+    of connections took a seventh of the machine until the session ended.
     """
     shared_tab.forget()
     yield shared_tab
