@@ -38,6 +38,7 @@ class DeploymentSettings(BaseSettings):
     :param rights_file: see :mod:`sat_hook.application.rights`.
     :param webhook_networks: see :mod:`sat_hook.clients.webhooks`.
     :param receiver_config: the receiver's file, see :mod:`sat_hook.receiver.settings`.
+    :param metrics_token_file: the tokens of scrapers, one a line; without it there is no page to scrape.
     """
 
     model_config = SettingsConfigDict(
@@ -57,6 +58,7 @@ class DeploymentSettings(BaseSettings):
     rights_from_auth_manager: bool = False
     receiver_config: str = ""
     webhook_networks: str = ""
+    metrics_token_file: str = ""
     receiver_dsn: SecretStr = SecretStr("")
 
     maximum: FileLimits = FileLimits()

@@ -31,10 +31,14 @@ def serve(
         Path | None, typer.Option(help="The receiver's JSON file (default: $SAT_RECEIVER_CONFIG)")
     ] = None,
 ) -> None:
-    """Serve POST PREFIX/callbacks/ACCOUNT and GET PREFIX/health until SIGINT or SIGTERM."""
+    """Serve POST PREFIX/callbacks/ACCOUNT and GET PREFIX/health until SIGINT or SIGTERM.
+
+    With SAT_METRICS_TOKEN_FILE also GET PREFIX/metrics, for Prometheus.
+    """
     import logging
     import socket
 
+    from sat_hook.application.metrics import scrape_tokens
     from sat_hook.application.settings import read_settings
     from sat_hook.receiver.server import CONNECTION_BACKLOG, make_server
     from sat_hook.receiver.settings import load_settings
@@ -60,4 +64,6 @@ def serve(
             f"callbacks: http://{host}:{listener.getsockname()[1]}{prefix}/callbacks/ACCOUNT "
             f"(accounts: {', '.join(sorted(loaded.verifiers))})"
         )
-        make_server(source, host=host, port=port, prefix=prefix).run(sockets=[listener])
+        tokens = partial(scrape_tokens, deployment.metrics_token_file)
+        server = make_server(source, host=host, port=port, prefix=prefix, scrape_tokens=tokens)
+        server.run(sockets=[listener])

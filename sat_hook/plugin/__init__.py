@@ -4,6 +4,9 @@
     The callback receiver, open to senders without a token, because the signature authenticates (present when
     ``SAT_RECEIVER_CONFIG`` is set).
 
+``GET /sat/metrics``
+    Figures for Prometheus, with a token of its own (present when ``SAT_METRICS_TOKEN_FILE`` is set).
+
 ``/sat/v1/…``
     What people do (:mod:`sat_hook.web`). Every route requires an Airflow user, and that user is the actor of
     the event (law 13).
@@ -50,6 +53,7 @@ def build_app() -> FastAPI:
     """The app behind ``/sat``."""
     from sat_hook.plugin.airflow_host import AirflowHost
     from sat_hook.receiver.app import create_app as create_receiver
+    from sat_hook.receiver.figures import families_of
     from sat_hook.receiver.settings import load_settings
     from sat_hook.web.app import create_app
 
@@ -59,7 +63,9 @@ def build_app() -> FastAPI:
     app.state.decision_worker.wake()
     if deployment.receiver_config:
         dsn = deployment.receiver_dsn.get_secret_value()
-        app.mount("", create_receiver(partial(load_settings, Path(deployment.receiver_config), dsn)))
+        receiver = create_receiver(partial(load_settings, Path(deployment.receiver_config), dsn))
+        app.state.figures.append(partial(families_of, receiver.state.receiver))
+        app.mount("", receiver)
     return app
 
 

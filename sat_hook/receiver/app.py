@@ -31,6 +31,7 @@ from sat_hook.protocol.signing import SIGNATURE_HEADER, Verifier
 from sat_hook.receiver.body_reader import Bodies
 from sat_hook.receiver.client_addresses import Address, BadSignatures, Sources
 from sat_hook.receiver.errors import InboxError, ReceiverSettingsError
+from sat_hook.receiver.figures import CommitFigures, families_of
 from sat_hook.receiver.health import Health
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.receiver.live_settings import CurrentSettings, SettingsSource
@@ -38,6 +39,7 @@ from sat_hook.receiver.responses import Answer, Refusal, Refused, Tally
 from sat_hook.receiver.settings import ReceiverSettings
 from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database
+from sat_hook.telemetry.scrape import ScrapePage, Tokens
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Receiver:
         self._current: CurrentSettings | None = None
         self._bodies = Bodies()
         self.tally = Tally(monotonic)
+        self.commits = CommitFigures()
 
     def open(self) -> _Opened:
         """Read the settings, unless already read. Does not connect yet.
@@ -85,7 +88,7 @@ class Receiver:
                 settings,
                 Sources(settings.allowed_sources, settings.trusted_proxies),
                 BadSignatures(limits.bad_signatures_per_minute, limits.remembered_sources, self._monotonic),
-                _inbox_of(settings),
+                _inbox_of(settings, self.commits),
             )
             if self._rereads:
                 self._current = CurrentSettings(self._settings, self._adopt, self._monotonic)
@@ -144,7 +147,7 @@ class Receiver:
             # its type is logged.
             logger.error("a callback met an unexpected %s", type(error).__name__)  # noqa: TRY400
             return self._refuse(Refusal.UNEXPECTED, account, source, type(error).__name__)
-        self.tally.keep(is_new=is_new)
+        self.tally.keep(account, is_new=is_new)
         return Answer.OK.response()
 
     def _refuse(self, refusal: Refusal, account: str, source: Address | None, why: str = "") -> Response:
@@ -178,7 +181,7 @@ class Receiver:
             old.waiting_callbacks,
             old.group_size,
         ):
-            inbox = _inbox_of(settings)
+            inbox = _inbox_of(settings, self.commits)
         if (limits.bad_signatures_per_minute, limits.remembered_sources) != (
             old.bad_signatures_per_minute,
             old.remembered_sources,
@@ -275,6 +278,7 @@ def create_app(
     *,
     prefix: str = "",
     with_health: bool = False,
+    scrape_tokens: Tokens | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """Make the receiver's app; ``app.state.receiver`` is its :class:`Receiver`.
@@ -283,6 +287,7 @@ def create_app(
         own interval.
     :param prefix: the path before ``/callbacks/{account}``; begins with a slash or is empty.
     :param with_health: adds ``GET {prefix}/health`` (200 or 503) for load balancers and containers.
+    :param scrape_tokens: adds ``GET {prefix}/metrics`` for scrapers with one of these tokens.
     :param monotonic: seconds of a clock that never jumps.
     """
     receiver = Receiver(settings, monotonic, rereads=True)
@@ -302,6 +307,9 @@ def create_app(
     routes = [Route(f"{prefix}/callbacks/{{account:anything}}", receiver.callback, methods=["POST"])]
     if with_health:
         routes.append(Route(f"{prefix}/health", Health(receiver, monotonic).answer, methods=["GET"]))
+    if scrape_tokens is not None:
+        page = ScrapePage(lambda: families_of(receiver), scrape_tokens, monotonic)
+        routes.append(Route(f"{prefix}/metrics", page))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse})
     # We never redirect: a sender might follow a redirect with a GET.
     app.router.redirect_slashes = False
@@ -309,11 +317,12 @@ def create_app(
     return app
 
 
-def _inbox_of(settings: ReceiverSettings) -> Inbox:
+def _inbox_of(settings: ReceiverSettings, commits: CommitFigures) -> Inbox:
     return Inbox(
         Database(settings.dsn, "sat-receiver"),
         waiting_limit=settings.limits.waiting_callbacks,
         group_limit=settings.limits.group_size,
+        commits=commits,
     )
 
 

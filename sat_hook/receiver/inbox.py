@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from sat_hook.receiver.errors import InboxFullError, InboxUnavailableError
+from sat_hook.receiver.figures import CommitFigures
 from sat_hook.store.callbacks import Callback, CallbackTable
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreUnavailableError
@@ -40,12 +42,21 @@ class Inbox:
     :param database: with the role ``sat_receiver``.
     :param waiting_limit: callbacks that may wait for a commit.
     :param group_limit: most callbacks in one transaction.
+    :param commits: counts the transactions.
     """
 
-    def __init__(self, database: Database, *, waiting_limit: int, group_limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        waiting_limit: int,
+        group_limit: int,
+        commits: CommitFigures | None = None,
+    ) -> None:
         self._table = CallbackTable(database)
         self._waiting_limit = waiting_limit
         self._group_limit = group_limit
+        self._commits = commits or CommitFigures()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
@@ -106,7 +117,10 @@ class Inbox:
                     ends = True
                     break
                 group.append(more)
-            _tell(group, self._outcomes([waiting.callback for waiting in group]))
+            began_at = time.monotonic()
+            outcomes = self._outcomes([waiting.callback for waiting in group])
+            self._commits.count(len(group), time.monotonic() - began_at)
+            _tell(group, outcomes)
 
     def _outcomes(self, group: Sequence[Callback]) -> list[Outcome]:
         """The outcome of each callback. Never raises, because the senders must get an answer."""

@@ -127,16 +127,25 @@ class Tally:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self.kept = 0
-        self.repeated = 0
+        self.stored: Counter[str] = Counter()
+        self.repeats: Counter[str] = Counter()
         self.refusals: Counter[Refusal] = Counter()
         self._unlogged: Counter[Refusal] = Counter()
         self._logged_at: dict[Refusal, float] = {}
 
-    def keep(self, *, is_new: bool) -> None:
-        """Count a callback that was committed, now or earlier."""
-        self.kept += is_new
-        self.repeated += not is_new
+    @property
+    def kept(self) -> int:
+        """Callbacks that were stored for the first time."""
+        return self.stored.total()
+
+    @property
+    def repeated(self) -> int:
+        """Callbacks that were stored before."""
+        return self.repeats.total()
+
+    def keep(self, account: str, *, is_new: bool) -> None:
+        """Count a verified callback of an account that was committed, now or earlier."""
+        (self.stored if is_new else self.repeats)[account] += 1
 
     def refuse(self, refusal: Refusal, account: str, source: str, why: str = "") -> None:
         """Count a refusal. ``account`` comes from the path and is untrusted."""

@@ -10,6 +10,7 @@ import uvicorn
 from sat_hook.receiver.app import Receiver, create_app
 from sat_hook.receiver.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, Doorkeeper, ReceiverProtocol
 from sat_hook.receiver.live_settings import SettingsSource
+from sat_hook.telemetry.scrape import Tokens
 
 DEFAULT_PREFIX = "/sat"
 """The same paths as in Airflow's API server, so that SAT needs no new URL when the receiver moves out."""
@@ -19,7 +20,12 @@ CONNECTION_BACKLOG = 1024
 
 
 def make_server(
-    source: SettingsSource, *, host: str, port: int, prefix: str = DEFAULT_PREFIX
+    source: SettingsSource,
+    *,
+    host: str,
+    port: int,
+    prefix: str = DEFAULT_PREFIX,
+    scrape_tokens: Tokens | None = None,
 ) -> uvicorn.Server:
     """Make a server that has not bound a port yet; ``run()`` blocks until SIGINT or SIGTERM.
 
@@ -28,10 +34,11 @@ def make_server(
 
     :param source: reads the settings, now and while the server runs. The limits on connections are taken
         from the first read.
+    :param scrape_tokens: as :func:`~sat_hook.receiver.app.create_app` takes them.
     :raises ReceiverSettingsError: as ``source`` does.
     """
     limits = source().limits
-    app = create_app(source, prefix=prefix, with_health=True)
+    app = create_app(source, prefix=prefix, with_health=True, scrape_tokens=scrape_tokens)
     receiver: Receiver = app.state.receiver
     doorkeeper = Doorkeeper(
         limits.open_connections,

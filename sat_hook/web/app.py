@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
+from itertools import chain
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
 from sat_hook.application.decision_worker import DecisionWorker
+from sat_hook.application.metrics import Metrics, scrape_tokens
 from sat_hook.application.sessions import Remembered
+from sat_hook.telemetry.scrape import Families, ScrapePage
 from sat_hook.web.api import (
     accounts,
     approvals,
@@ -48,7 +52,7 @@ from sat_hook.web.console import top_ups as top_up_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
 from sat_hook.web.host import Host
-from sat_hook.web.request_guard import guard_requests
+from sat_hook.web.request_guard import UnguardedRoute, guard_requests
 
 
 def create_app(host: Host) -> FastAPI:
@@ -77,7 +81,20 @@ def create_app(host: Host) -> FastAPI:
     describe_api(app)
     mount_files(app)
     show_errors_as_pages(app)
+    _serve_figures(app, host)
     return app
+
+
+def _serve_figures(app: FastAPI, host: Host) -> None:
+    """``GET /metrics`` for Prometheus; ``app.state.figures`` has the sources, to which the host may add."""
+    sources: list[Families] = [Metrics(host, time.monotonic).families]
+    page = ScrapePage(
+        lambda: chain.from_iterable(source() for source in sources),
+        lambda: scrape_tokens(host.settings().metrics_token_file),
+        time.monotonic,
+    )
+    app.state.figures = sources
+    app.router.routes.append(UnguardedRoute("/metrics", page, include_in_schema=False))
 
 
 @cache

@@ -7,7 +7,7 @@
 Responses are for this user now: no browser or proxy keeps them, unless a route says otherwise.
 
 The body is not read before these checks pass. Each route then checks the right it needs. Mounted apps, for
-example the callback receiver, have their own rules.
+example the callback receiver, have their own rules, and so has the page for Prometheus.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request
 from starlette.datastructures import MutableHeaders
-from starlette.routing import BaseRoute, Match, Mount
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sat_hook.web.host import Host, User
@@ -39,6 +39,10 @@ def guard_requests(app: FastAPI, host: Host) -> None:
 def user_of(request: Request) -> User:
     """Return the user of a request that has passed the guard."""
     return cast("User", request.state.sat_user)
+
+
+class UnguardedRoute(Route):
+    """A route that needs no user, and has rules of its own."""
 
 
 class RequestGuard:
@@ -67,7 +71,7 @@ class RequestGuard:
         return any(
             route.matches(scope)[0] is not Match.NONE
             for route in self._routes
-            if not isinstance(route, Mount)
+            if not isinstance(route, (Mount, UnguardedRoute))
         )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client.metrics_core import Metric
 
 from benchmarks.console_data import ACCOUNT, NOW, Sizes, batch_of_number, fill
 from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding, StoppedBatches
 from sat_hook.application.days import Days
 from sat_hook.application.listings import Listings
+from sat_hook.application.metrics import Metrics
 from sat_hook.application.prices import Prices
 from sat_hook.application.rights import Person, Right
 from sat_hook.domain.event_record import StreamKind
@@ -59,6 +62,13 @@ def approvals_of(lists: Listings) -> ApprovalStore:
     return ApprovalStore(lists.installation.store().database)
 
 
+def all_read(families: Sequence[Metric]) -> Sequence[Metric]:
+    """The figures for Prometheus, of which no part is missing."""
+    [was_read] = [family for family in families if family.name == "sat_figures_read"]
+    assert all(sample.value == 1 for sample in was_read.samples), was_read
+    return families
+
+
 def log(**filters: Any) -> Callable[[Listings], object]:
     """A page of the log."""
     return lambda lists: AuditLog(lists.installation).events(LogQuery(**filters), AUDITOR)
@@ -102,6 +112,7 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "the log, one person and type": log(user="maker3", types=("BatchSubmitted",)),
     "the log, one type by people": log(by_people=True, types=("BatchSubmitted",)),
     "acts": lambda lists: AuditLog(lists.installation).acts(LogQuery(), AUDITOR),
+    "figures": lambda lists: all_read(Metrics(lists.installation, time.monotonic).families()),
     "acts of a person": lambda lists: AuditLog(lists.installation).acts(LogQuery(user="maker3"), AUDITOR),
 }
 

@@ -18,6 +18,7 @@ from sat_hook.receiver.app import Receiver
 from sat_hook.receiver.live_settings import SettingsSource
 from sat_hook.receiver.server import make_server
 from sat_hook.receiver.settings import DEFAULT_LIMITS, Limits, ReceiverSettings
+from sat_hook.telemetry.scrape import Tokens
 from tests.keys import other_pair, sat_pair, signer_of
 
 PRIVATE_PEM, PUBLIC_PEM = sat_pair()
@@ -67,10 +68,12 @@ def settings_for(dsn: str, limits: Limits = DEFAULT_LIMITS, **changes: Any) -> R
 
 
 @contextmanager
-def serving(settings: ReceiverSettings | SettingsSource) -> Iterator[Served]:
+def serving(
+    settings: ReceiverSettings | SettingsSource, scrape_tokens: Tokens | None = None
+) -> Iterator[Served]:
     """Run the stand-alone server in a thread until the end of the block."""
     source = settings if callable(settings) else lambda: settings
-    server = make_server(source, host="127.0.0.1", port=0)
+    server = make_server(source, host="127.0.0.1", port=0, scrape_tokens=scrape_tokens)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
