@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
+from sat_hook.application.break_acts import BreakAct, UndoneBreak
 from sat_hook.application.pages import Page
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.people import user_named
@@ -22,25 +23,6 @@ class BreakSort(StrEnum):
 
     AGE = "age"
     SIZE = "size"
-
-
-class BreakAct(StrEnum):
-    """A decision about a break."""
-
-    EXPLAIN = "explain"
-    RESOLVE = "resolve"
-    WRITE_OFF = "write-off"
-
-    @property
-    def state(self) -> BreakState:
-        return _STATES[self]
-
-
-_STATES = {
-    BreakAct.EXPLAIN: BreakState.EXPLAINED,
-    BreakAct.RESOLVE: BreakState.RESOLVED,
-    BreakAct.WRITE_OFF: BreakState.WRITTEN_OFF,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,19 +125,11 @@ class ChosenBreaks:
     which: BreakQuery | None = None
 
 
-class UndoneBreak(NamedTuple):
-    """A break that cannot be decided, and why."""
-
-    break_id: str
-    code: str
-    text: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakPreview:
     """What a decision will do.
 
-    :param digest: names exactly these breaks as they are; :meth:`Breaks.decide` repeats it.
+    :param digest: names exactly these breaks as they are; :meth:`BulkBreakDecisions.begin` repeats it.
     :param by_category: breaks and rupiah of those that will be decided, by category and present state.
     """
 

@@ -1,41 +1,37 @@
-"""Breaks for people: lists, decisions about many, assignments, comments and files, and how old they are.
+"""Breaks for people: lists, decisions about one, assignments, comments and files, and how old they are.
 
-One break with its evidence is read by :mod:`sat_hook.application.break_evidence`.
+One break with its evidence is read by :mod:`sat_hook.application.break_evidence`, and many are decided by
+:mod:`sat_hook.application.bulk_break_decisions`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import BinaryIO
 
+from sat_hook.application.break_acts import BreakAct
 from sat_hook.application.break_rows import (
     STANDING,
     Ageing,
-    BreakAct,
     BreakPage,
-    BreakPreview,
     BreakQuery,
     BreakSort,
     ChosenBreaks,
     TrendDay,
-    UndoneBreak,
     in_bands,
     row_of,
 )
-from sat_hook.application.errors import BreakNotFoundError, BreaksChangedError, FileRefusedError
+from sat_hook.application.errors import BreakNotFoundError, FileRefusedError
 from sat_hook.application.pages import USUAL_PAGE, cursor_of, limited, list_name, place_in
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
-from sat_hook.domain import break_decisions
-from sat_hook.domain.books_commands import AssignBreaks, BooksCommand, DecideBreaks
+from sat_hook.domain.books_commands import AssignBreaks, DecideBreaks
 from sat_hook.domain.books_events import BreakCommented, BreakFileAttached, BreakFileTaken
-from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
 from sat_hook.domain.identity import digest_of
@@ -116,61 +112,6 @@ class Breaks(Service):
             ),
         )
 
-    def preview(self, act: BreakAct, chosen: ChosenBreaks, person: Person) -> BreakPreview:
-        """What the act would do to the chosen breaks now. Changes nothing."""
-        person.require(Right.FINANCE)
-        found, missing = self._chosen(chosen)
-        standing: dict[tuple[BreakCategory, BreakState], list[int]] = {}
-        undone = [UndoneBreak(break_id, "not_found", f"found no break {break_id}") for break_id in missing]
-        amount = size = 0
-        accounts: dict[str, None] = {}
-        for one in found:
-            refusal = break_decisions.refused(one.break_id, one.state, act.state)
-            if refusal is not None:
-                undone.append(UndoneBreak(one.break_id, refusal.reason.value, refusal.detail))
-                continue
-            counted = standing.setdefault((one.category, one.state), [0, 0])
-            counted[0] += 1
-            counted[1] += abs(one.amount_rupiah)
-            amount += one.amount_rupiah
-            size += abs(one.amount_rupiah)
-            accounts[one.account] = None
-        return BreakPreview(
-            act=act,
-            digest=_digest(found, missing),
-            breaks=sum(number for number, _ in standing.values()),
-            amount_rupiah=amount,
-            size_rupiah=size,
-            accounts=tuple(accounts),
-            by_category={key: (number, rupiah) for key, (number, rupiah) in sorted(standing.items())},
-            undone=tuple(undone[:SHOWN_UNDONE]),
-            undone_count=len(undone),
-        )
-
-    def decide(self, act: BreakAct, chosen: ChosenBreaks, digest: str, reason: str, person: Person) -> int:
-        """Decide the chosen breaks that can be decided; returns how many. All breaks of an account or none.
-
-        :param digest: what the preview showed.
-        :raises BreaksChangedError: the breaks have changed since the preview.
-        :raises ReasonRefusedError: no reason is given.
-        """
-        person.require(Right.FINANCE)
-        reason = checked_reason(reason)
-        found, missing = self._chosen(chosen)
-        if _digest(found, missing) != digest:
-            raise BreaksChangedError(
-                f"the chosen breaks have changed since they were shown (now {len(found)}); look at them again"
-            )
-        decided = self._post_by_account(
-            [one for one in found if break_decisions.refused(one.break_id, one.state, act.state) is None],
-            lambda break_ids: DecideBreaks(break_ids, act.state, reason),
-            person,
-            act.value,
-        )
-        # The next reader would otherwise wait for the tables to follow.
-        self._table()
-        return decided
-
     def decide_one(self, act: BreakAct, break_id: str, reason: str, person: Person) -> None:
         """Decide one break that the person looks at.
 
@@ -189,11 +130,16 @@ class Breaks(Service):
         assignee = " ".join(assignee.split())
         if len(assignee) > MAXIMUM_ASSIGNEE_CHARACTERS or first_control(assignee):
             raise OverrideRefusedError("assignee: expected the name of a user, on one line")
-        found, missing = self._chosen(ChosenBreaks(tuple(break_ids)))
+        found, missing = self.chosen(ChosenBreaks(tuple(break_ids)))
         if missing:
             raise BreakNotFoundError(f"found no break {missing[0]}")
-        return self._post_by_account(
-            found, lambda of_account: AssignBreaks(of_account, assignee), person, "assign"
+        by_account: dict[str, list[str]] = defaultdict(list)
+        for one in found:
+            by_account[one.account].append(one.break_id)
+        keeper = self.keeper
+        return sum(
+            len(keeper.post(account, AssignBreaks(tuple(of_account), assignee), person.by("assign")))
+            for account, of_account in by_account.items()
         )
 
     def comment(self, break_id: str, text: str, person: Person) -> None:
@@ -258,24 +204,8 @@ class Breaks(Service):
             raise BreakNotFoundError(f"found no break {break_id}")
         return found
 
-    def _post_by_account(
-        self,
-        found: Sequence[FoundBreak],
-        command: Callable[[tuple[str, ...]], BooksCommand],
-        person: Person,
-        action: str,
-    ) -> int:
-        by_account: dict[str, list[str]] = defaultdict(list)
-        for one in found:
-            by_account[one.account].append(one.break_id)
-        keeper = self.keeper
-        return sum(
-            len(keeper.post(account, command(tuple(break_ids)), person.by(action)))
-            for account, break_ids in by_account.items()
-        )
-
-    def _chosen(self, chosen: ChosenBreaks) -> tuple[list[FoundBreak], list[str]]:
-        """The chosen breaks in a fixed order, and the ids that no break has."""
+    def chosen(self, chosen: ChosenBreaks) -> tuple[list[FoundBreak], list[str]]:
+        """The chosen breaks in a fixed order, and the ids that no break has; the caller checks rights."""
         if (chosen.which is None) == (not chosen.break_ids):
             raise OverrideRefusedError("breaks: expected either ids or a filter")
         table = self._table()
@@ -322,16 +252,6 @@ def _span_of(band: str | None, today: date) -> tuple[date | None, date | None]:
             return since, today - timedelta(days=least) if least else None
         least = 0 if most is None else most + 1
     return None, None
-
-
-def _digest(found: Iterable[FoundBreak], missing: Iterable[str]) -> str:
-    """A digest of breaks as they stand: whatever happens to one makes another digest."""
-    digest = hashlib.sha256()
-    for one in found:
-        digest.update(f"{one.break_id} {one.state} {one.version}\n".encode("ascii"))
-    for break_id in missing:
-        digest.update(f"{break_id} missing\n".encode("ascii", "replace"))
-    return digest.hexdigest()
 
 
 def _too_many() -> OverrideRefusedError:

@@ -1,8 +1,7 @@
 """Decisions in bulk: one decision about many orders, chosen one by one or by a filter.
 
 :meth:`BulkDecisions.preview` says what will happen and what cannot be done. :meth:`BulkDecisions.begin` keeps
-the decision with the orders that were shown, and :mod:`~sat_hook.application.decision_worker` carries it out,
-also when its person has left. :meth:`BulkDecisions.find` says how far it is.
+the decision with the orders that were shown; see :mod:`~sat_hook.application.kept_decisions`.
 """
 
 from __future__ import annotations
@@ -13,23 +12,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sat_hook.application.decision_acts import RIGHTS, ActOnOrders, BulkAct, Undone
-from sat_hook.application.decision_worker import DecisionWorker
-from sat_hook.application.errors import DecisionNotFoundError, SelectionChangedError
-from sat_hook.application.rights import Person, Right
-from sat_hook.application.service import Service
+from sat_hook.application.errors import SelectionChangedError
+from sat_hook.application.kept_decisions import SHOWN_UNDONE, KeptDecisions
+from sat_hook.application.rights import Person
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.reasons import checked_reason
+from sat_hook.domain.grouping import ORDERS_A_COMMIT, grouped
 from sat_hook.domain.guards import amount_of
-from sat_hook.domain.identity import decision_id_of
 from sat_hook.domain.order import Order
-from sat_hook.store.bulk_decisions import BulkDecisionStore, ShownOrder, StoredDecision
+from sat_hook.store.bulk_decisions import Shown, ShownPart
 from sat_hook.store.order_lists import OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 100_000
+ORDERS_A_PART = ORDERS_A_COMMIT
 READ_AT_ONCE = 1_000
-SHOWN_UNDONE = 1_000
-"""Orders that cannot be decided are named up to so many; all are counted."""
-SHOWN_DECISIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +57,15 @@ class BulkPreview:
 
 
 @dataclass(frozen=True, slots=True)
-class BulkDecision:
-    """A decision, and how far it is. ``undone`` holds the first orders that were not decided, and why."""
-
-    act: BulkAct
-    standing: StoredDecision
-    undone: tuple[Undone, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BulkDecisions(Service):
+class BulkDecisions(KeptDecisions):
     """Decisions about many orders.
 
     Every method raises :class:`~sat_hook.application.errors.RightMissingError` without the right for the act,
     and those that choose orders :class:`~sat_hook.commands.errors.OverrideRefusedError` for a filter that no
     index serves, a filter by client number, or more than :data:`MAXIMUM_ORDERS` orders.
-
-    :param worker: carries out decisions in this process.
     """
 
-    worker: DecisionWorker
+    about = BulkAct
 
     def preview(self, act: BulkAct, chosen: Chosen, person: Person) -> BulkPreview:
         """What the act would do to the chosen orders now. Changes nothing."""
@@ -122,48 +107,16 @@ class BulkDecisions(Service):
         """
         person.require(*RIGHTS[act])
         reason, found = checked_reason(reason), hashlib.sha256()
-        shown: list[ShownOrder] = []
+        shown: list[Shown] = []
         for request_id, order in self._chosen(chosen):
             _add_to(found.update, request_id, order)
-            shown.append(
-                ShownOrder(request_id, *((0, 0) if order is None else (order.version, amount_of(order))))
-            )
+            shown.append(Shown(request_id, *((0, 0) if order is None else (order.version, amount_of(order)))))
         if found.hexdigest() != digest:
             raise SelectionChangedError(
                 f"the chosen orders have changed since they were shown (now {len(shown)}); look at them again"
             )
-        now = self.clock.now()
-        decision_id = self._decisions.add(
-            decision_id_of(person.name, digest, now.isoformat()), act, reason, person.name, digest, shown
-        )
-        self.worker.wake()
-        return decision_id
-
-    def find(self, decision_id: str, person: Person, wait_seconds: float = 0.0) -> BulkDecision:
-        """A decision of any person. One that is under way is carried on.
-
-        :param wait_seconds: how long to wait for its end.
-        :raises DecisionNotFoundError: there is none.
-        """
-        found = self._decisions.find(decision_id)
-        if found is None:
-            raise DecisionNotFoundError(f"there is no decision {decision_id}")
-        act = BulkAct(found.act)
-        person.require(*RIGHTS[act])
-        if found.ended_at is None:
-            self.worker.wake()
-            self.worker.wait(wait_seconds)
-            found = self._decisions.find(decision_id) or found
-        undone = self._decisions.undone(decision_id, SHOWN_UNDONE)
-        return BulkDecision(act, found, tuple(Undone(**one) for one in undone))
-
-    def newest(self, person: Person) -> list[BulkDecision]:
-        """The decisions of all people that were made last, without the orders that were not decided."""
-        person.require(Right.SUBMIT, Right.DECIDE)
-        found = [BulkDecision(BulkAct(one.act), one) for one in self._decisions.newest(SHOWN_DECISIONS)]
-        if any(one.standing.ended_at is None for one in found):
-            self.worker.wake()
-        return [one for one in found if person.rights.intersection(RIGHTS[one.act])]
+        parts = [ShownPart("", part) for part in grouped(shown, ORDERS_A_PART)]
+        return self.keep(act, digest, reason, person, parts)
 
     def _chosen(self, chosen: Chosen) -> Iterator[tuple[str, Order | None]]:
         """The chosen orders, in a fixed order; None for an id that no order has."""
@@ -204,10 +157,6 @@ class BulkDecisions(Service):
     def _acting(self, act: BulkAct, person: Person) -> ActOnOrders:
         limits = self.installation.settings().recovery
         return ActOnOrders(act, self.store, limits, person.name)
-
-    @property
-    def _decisions(self) -> BulkDecisionStore:
-        return BulkDecisionStore(self.database)
 
 
 def _add_to(update: Callable[[bytes], None], request_id: str, order: Order | None) -> None:

@@ -1,15 +1,18 @@
-"""Carries out decisions about many orders, group by group, until none is under way.
+"""Carries out decisions about many orders or breaks, part by part, until none is under way.
 
-:func:`decide_next_part` does one group. Every process may call it, beside others and after a crash: the
-decision is locked meanwhile, and orders that were decided before a crash are recognised by their events.
+:func:`decide_next_part` does one part. Every process may call it, beside others and after a crash: the
+decision is locked meanwhile, and what was decided before a crash is recognised by its events.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import TypeVar
 
+from sat_hook.application.break_acts import FAILED, ActOnBreaks, BreakAct, UndoneBreak
 from sat_hook.application.decision_acts import ActOnOrders, BulkAct, Undone, failed
 from sat_hook.application.installation import Installation
 from sat_hook.application.rights import Person
@@ -17,11 +20,12 @@ from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.limits import RecoveryLimits
-from sat_hook.store.bulk_decisions import BulkDecisionStore, DecisionPart, ShownOrder
+from sat_hook.store.bulk_decisions import BulkDecisionStore, DecisionPart, Shown, ShownPart, StoredDecision
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class DecisionWorker:
@@ -54,9 +58,9 @@ class DecisionWorker:
                 while decide_next_part(installation.store(), installation.settings().recovery):
                     pass
             except StoreUnavailableError as error:
-                _log.warning("Decisions about many orders stopped; the next look at them goes on: %s", error)
+                _log.warning("Decisions in bulk stopped; the next look at them goes on: %s", error)
             except Exception:
-                _log.exception("Decisions about many orders stopped; the next look at them goes on.")
+                _log.exception("Decisions in bulk stopped; the next look at them goes on.")
 
     def _has_been_asked(self) -> bool:
         with self._changed:
@@ -67,52 +71,74 @@ class DecisionWorker:
 
 
 def decide_next_part(store: PostgresEventStore, limits: RecoveryLimits) -> bool:
-    """Decide the next group of the decision that has waited longest.
+    """Decide the next part of the decision that has waited longest.
 
     :returns: False when there is nothing to do, or other processes do it.
-    :raises StoreUnavailableError: the database is away. A later call does the group again.
+    :raises StoreUnavailableError: the database is away. A later call does the part again.
     """
     with BulkDecisionStore(store.database).next_part() as part:
         if part is None:
             return False
-        undone = {one.request_id: one for one in _undone_of(part, store, limits)}
-        done = [order for order in part.orders if order.request_id not in undone]
-        part.record(
-            len(done),
-            sum(order.rupiah for order in done),
-            [(one.code, asdict(one)) for one in undone.values()],
-        )
+        decision = part.decision
+        by = Person(decision.decided_by, frozenset()).by(f"{decision.act}:{decision.decision_id}")
+        if decision.act in {*BreakAct}:
+            breaks = _undone_breaks(part, store, by)
+            part.record({one.break_id: (one.code, asdict(one)) for one in breaks})
+        else:
+            orders = _undone_orders(part, store, limits, by)
+            part.record({one.request_id: (one.code, asdict(one)) for one in orders})
     return True
 
 
-def _undone_of(part: DecisionPart, store: PostgresEventStore, limits: RecoveryLimits) -> list[Undone]:
+def _undone_breaks(part: DecisionPart, store: PostgresEventStore, by: Provenance) -> list[UndoneBreak]:
+    """Decide the breaks of a part. Returns those that were refused."""
+    decision = part.decision
+    act = ActOnBreaks(BreakAct(decision.act), store)
+    undone, why = _attempt(
+        decision, lambda: act.carry_out(ShownPart(part.account, part.items), decision.reason, by)
+    )
+    if why is None:
+        return undone
+    return [UndoneBreak(item.id, FAILED, str(why), part.account) for item in part.items]
+
+
+def _undone_orders(
+    part: DecisionPart, store: PostgresEventStore, limits: RecoveryLimits, by: Provenance
+) -> list[Undone]:
     """Decide the orders of a part that were not decided before. Returns those that were refused."""
     decision = part.decision
-    by = Person(decision.decided_by, frozenset()).by(f"{decision.act}:{decision.decision_id}")
-    found = store.load_orders([shown.request_id for shown in part.orders])
+    found = store.load_orders([item.id for item in part.items])
     before: dict[str, Order | None] = {}
     left: dict[str, Order | None] = {}
-    for shown in part.orders:
-        order = found.get(shown.request_id)
-        (before if order and _was_decided(store, shown, order, by) else left)[shown.request_id] = order
-    try:
+    for item in part.items:
+        order = found.get(item.id)
+        (before if order and _was_decided(store, item, order, by) else left)[item.id] = order
+
+    def decide() -> list[Undone]:
         act = ActOnOrders(BulkAct(decision.act), store, limits, decision.decided_by)
         act.finish(before, by)
         return act.decide(left, decision.reason, by)
+
+    undone, why = _attempt(decision, decide)
+    return undone if why is None else [failed(request_id, order, why) for request_id, order in left.items()]
+
+
+def _attempt(decision: StoredDecision, decide: Callable[[], list[T]]) -> tuple[list[T], StepError | None]:
+    """What could not be decided, or why nothing could be recorded. A new preview shows what was decided."""
+    try:
+        return decide(), None
     except StoreUnavailableError:
         raise
     except StepError as error:
-        why = error
+        return [], error
     except Exception:
-        _log.exception("A group of decision %s could not be recorded.", decision.decision_id)
-        why = StepError("an error of the program; the server's log has it")
-    # A new preview shows what of this group was decided. The other groups go on.
-    return [failed(request_id, order, why) for request_id, order in left.items()]
+        _log.exception("A part of decision %s could not be recorded.", decision.decision_id)
+        return [], StepError("an error of the program; the server's log has it")
 
 
-def _was_decided(store: PostgresEventStore, shown: ShownOrder, order: Order, by: Provenance) -> bool:
+def _was_decided(store: PostgresEventStore, shown: Shown, order: Order, by: Provenance) -> bool:
     """Whether a process decided the order, and ended before it recorded that."""
     if order.version == shown.version:
         return False
-    events = store.read_stream(StreamId(StreamKind.ORDER, shown.request_id))
+    events = store.read_stream(StreamId(StreamKind.ORDER, shown.id))
     return any(event.version > shown.version and event.provenance == by for event in events)

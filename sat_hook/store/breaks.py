@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from sat_hook.domain import books_events as happened
 from sat_hook.domain.breaks import BreakCategory, BreakState
-from sat_hook.domain.event_record import RecordedEvent, StreamId
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import Statements, queries, streamed
 
@@ -172,6 +172,17 @@ class BreakTable(Statements, room="breaks"):
         """What people did about a break, oldest first."""
         rows = self._run(self._sql.acts_about, stream=str(stream), break_id=break_id, types=list(ACTS))
         return [recorded_from_row(row) for row in rows]
+
+    def decided_by(self, stream: StreamId, since_version: int, by: Provenance) -> set[str]:
+        """The breaks that one act of a person decided, after a version of the stream."""
+        rows = self._run(
+            self._sql.decided_by,
+            stream=str(stream),
+            after_version=since_version,
+            actor=by.actor,
+            cause=by.cause,
+        )
+        return {break_id for (break_id,) in rows}
 
     def ages(self, account: str | None, states: Sequence[BreakState]) -> list[Aged]:
         """Breaks that stand in one of these states, by the day on which they were first seen."""

@@ -1,14 +1,15 @@
-"""Decisions about many orders in the database: operational state, kept until each is carried out.
+"""Decisions about many orders or breaks in the database: operational state, kept until each is carried out.
 
-A decision is kept with its orders as they were shown, in parts. A process that carries it on locks its row,
-decides one part and records the outcome in one transaction. So several processes may work on decisions, and a
-process that dies leaves its part to another one.
+A decision is kept with what it is about as that was shown, in parts. A process that carries it on locks its
+row, decides one part and records the outcome in one transaction. So several processes may work on decisions,
+and a process that dies leaves its part to another one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,21 +17,31 @@ from typing import Any, NamedTuple
 
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.domain.grouping import ORDERS_A_COMMIT, grouped
 from sat_hook.store.statements import Statements, queries
 
 KEPT_SECONDS = 30 * 86_400
 
 
-class ShownOrder(NamedTuple):
-    """An order as a decision's preview showed it.
+class Shown(NamedTuple):
+    """An order or a break as a decision's preview showed it.
 
-    :param version: 0 when there was no such order.
+    :param id: a request id or a break's id.
+    :param version: 0 when there was no such order or break.
     """
 
-    request_id: str
+    id: str
     version: int
     rupiah: int
+
+
+class ShownPart(NamedTuple):
+    """What one transaction decides.
+
+    :param account: the account of breaks; empty for orders, which one transaction decides for any accounts.
+    """
+
+    account: str
+    items: Sequence[Shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,7 @@ class StoredDecision:
     act: str
     reason: str
     decided_by: str
-    orders: int
+    chosen: int
     done: int
     done_rupiah: int
     undone_by_code: Mapping[str, int]
@@ -55,34 +66,48 @@ class StoredDecision:
 
     @property
     def looked_at(self) -> int:
-        """The orders that were decided or refused so far."""
+        """How many were decided or refused so far."""
         return self.done + sum(self.undone_by_code.values())
 
 
+class AccountOutcome(NamedTuple):
+    """What became of a decision in one account. What is neither done nor undone is still to do."""
+
+    account: str
+    chosen: int
+    done: int
+    done_rupiah: int
+    undone: int
+
+    @property
+    def waiting(self) -> int:
+        return self.chosen - self.done - self.undone
+
+
 class DecisionPart:
-    """The next orders of a decision, for the process that has locked it."""
+    """The next part of a decision, for the process that has locked it."""
 
     def __init__(
-        self, connection: Connection, decision: StoredDecision, number: int, orders: Sequence[ShownOrder]
+        self, connection: Connection, decision: StoredDecision, number: int, shown: ShownPart
     ) -> None:
         self.decision = decision
-        self.orders = orders
+        self.account, self.items = shown
         self._connection = connection
         self._number = number
 
-    def record(self, done: int, done_rupiah: int, undone: Sequence[tuple[str, Any]]) -> None:
-        """The orders were decided, but for ``undone``: a code and a JSON value each."""
-        counts = dict(self.decision.undone_by_code)
-        for code, _ in undone:
-            counts[code] = counts.get(code, 0) + 1
+    def record(self, undone: Mapping[str, tuple[str, Any]]) -> None:
+        """The part was decided, but for ``undone``: a code and a JSON value for each id."""
+        done = [item.rupiah for item in self.items if item.id not in undone]
+        counts = Counter(self.decision.undone_by_code)
+        counts.update(code for code, _ in undone.values())
         queries("bulk_decisions").record_part(
             self._connection,
             decision_id=self.decision.decision_id,
             part=self._number,
-            done=done,
-            done_rupiah=done_rupiah,
+            done=len(done),
+            done_rupiah=sum(done),
             undone_by_code=json.dumps(counts),
-            undone=json.dumps([value for _, value in undone]),
+            undone=json.dumps([value for _, value in undone.values()]),
         )
 
 
@@ -96,10 +121,9 @@ class BulkDecisionStore(Statements, room="bulk_decisions"):
         reason: str,
         decided_by: str,
         digest: str,
-        orders: Sequence[ShownOrder],
+        parts: Sequence[ShownPart],
     ) -> str:
         """Keep a decision. Returns its id, or that of the same decision while that is under way."""
-        parts = list(grouped(orders, ORDERS_A_COMMIT))
         same = {"act": act, "decided_by": decided_by, "digest": digest}
         with self._database.transaction() as connection:
             self._sql.forget_decisions(connection, kept_seconds=KEPT_SECONDS)
@@ -107,7 +131,7 @@ class BulkDecisionStore(Statements, room="bulk_decisions"):
                 connection,
                 decision_id=decision_id,
                 reason=reason,
-                orders=len(orders),
+                chosen=sum(len(part.items) for part in parts),
                 parts=len(parts),
                 **same,
             )
@@ -118,9 +142,10 @@ class BulkDecisionStore(Statements, room="bulk_decisions"):
                     connection,
                     decision_id=decision_id,
                     part=number,
-                    request_ids=[order.request_id for order in part],
-                    versions=[order.version for order in part],
-                    rupiah=[order.rupiah for order in part],
+                    account=part.account,
+                    ids=[item.id for item in part.items],
+                    versions=[item.version for item in part.items],
+                    rupiah=[item.rupiah for item in part.items],
                 )
         return decision_id
 
@@ -130,13 +155,19 @@ class BulkDecisionStore(Statements, room="bulk_decisions"):
         return None if row is None else StoredDecision(*row)
 
     def undone(self, decision_id: str, limit: int) -> list[Any]:
-        """The JSON values of the first orders that could not be decided."""
-        rows = self._run(self._sql.undone_orders, decision_id=decision_id, limit=limit)
+        """The JSON values of the first orders or breaks that could not be decided."""
+        rows = self._run(self._sql.undone, decision_id=decision_id, limit=limit)
         return [value for (value,) in rows]
 
-    def newest(self, limit: int) -> list[StoredDecision]:
-        """The decisions that were made last."""
-        return [StoredDecision(*row) for row in self._run(self._sql.newest_decisions, limit=limit)]
+    def by_account(self, decision_id: str) -> list[AccountOutcome]:
+        """What became of a decision about breaks in each account; empty for one about orders."""
+        rows = self._run(self._sql.outcome_by_account, decision_id=decision_id)
+        return [AccountOutcome(*row) for row in rows]
+
+    def newest(self, acts: Iterable[str], limit: int) -> list[StoredDecision]:
+        """The decisions of some acts that were made last."""
+        rows = self._run(self._sql.newest_decisions, acts=list(acts), limit=limit)
+        return [StoredDecision(*row) for row in rows]
 
     @contextmanager
     def next_part(self) -> Iterator[DecisionPart | None]:
@@ -151,7 +182,6 @@ class BulkDecisionStore(Statements, room="bulk_decisions"):
                 return
             *state, number = taken
             decision = StoredDecision(*state)
-            shown = self._sql.part_of(connection, decision_id=decision.decision_id, part=number)
-            yield DecisionPart(
-                connection, decision, number, [ShownOrder(*one) for one in zip(*shown, strict=True)]
-            )
+            account, *shown = self._sql.part_of(connection, decision_id=decision.decision_id, part=number)
+            items = [Shown(*one) for one in zip(*shown, strict=True)]
+            yield DecisionPart(connection, decision, number, ShownPart(account, items))

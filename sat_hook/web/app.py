@@ -39,7 +39,15 @@ from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.api.models import describe_api
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
-from sat_hook.web.console import audit_evidence, audit_log, deliveries, home, new_batch, prices
+from sat_hook.web.console import (
+    audit_evidence,
+    audit_log,
+    break_decisions,
+    deliveries,
+    home,
+    new_batch,
+    prices,
+)
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
 from sat_hook.web.console import days as day_pages
@@ -133,6 +141,7 @@ def _routes() -> list[BaseRoute]:
         deliveries.router,
         approval_pages.router,
         account_pages.router,
+        break_decisions.router,
         break_pages.router,
         day_pages.router,
         top_up_pages.router,

@@ -15,6 +15,7 @@ from sat_hook.application.audit_log import AuditLog
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_standing import StoppedBatches
 from sat_hook.application.batch_starts import BatchStarts
+from sat_hook.application.bulk_break_decisions import BulkBreakDecisions
 from sat_hook.application.bulk_decisions import BulkDecisions
 from sat_hook.application.closed_days import ClosedDays
 from sat_hook.application.connection_test import ConnectionTest
@@ -25,6 +26,7 @@ from sat_hook.application.decisions import Decisions
 from sat_hook.application.deliveries import Deliveries
 from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
+from sat_hook.application.kept_decisions import KeptDecisions
 from sat_hook.application.listings import Listings
 from sat_hook.application.notifications import Notifications
 from sat_hook.application.order_exports import OrderExports
@@ -109,8 +111,14 @@ async def _holders(host: HostDep) -> RightHolders:
     return host.holders_of
 
 
-async def _bulk_decisions(request: Request, host: HostDep) -> BulkDecisions:
-    return BulkDecisions(host, request.app.state.decision_worker)
+_Kept = TypeVar("_Kept", bound=KeptDecisions)
+
+
+def _deciding(service: type[_Kept]) -> Callable[..., Awaitable[_Kept]]:
+    async def make(request: Request, host: HostDep) -> _Kept:
+        return service(host, request.app.state.decision_worker)
+
+    return make
 
 
 async def _runs(request: Request, host: HostDep) -> Runs:
@@ -135,7 +143,8 @@ AuditLogDep = Annotated[AuditLog, Depends(service(AuditLog))]
 AskedRunsDep = Annotated[AskedRuns, Depends(service(AskedRuns))]
 BatchReportsDep = Annotated[BatchReports, Depends(service(BatchReports))]
 BatchStartsDep = Annotated[BatchStarts, Depends(service(BatchStarts))]
-BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
+BulkBreakDecisionsDep = Annotated[BulkBreakDecisions, Depends(_deciding(BulkBreakDecisions))]
+BulkDecisionsDep = Annotated[BulkDecisions, Depends(_deciding(BulkDecisions))]
 ClosedDaysDep = Annotated[ClosedDays, Depends(service(ClosedDays))]
 ConnectionTestDep = Annotated[ConnectionTest, Depends(service(ConnectionTest))]
 DayBooksDep = Annotated[DayBooks, Depends(service(DayBooks))]

@@ -155,6 +155,12 @@ WHERE stream = :stream AND type = ANY (:types)
   AND CASE WHEN strpos(data, :break_id) > 0 THEN data::jsonb ->> 'break_id' = :break_id ELSE false END
 ORDER BY version;
 
+-- name: decided_by(stream, after_version, actor, cause)
+-- The breaks that one act of a person decided.
+SELECT data::jsonb ->> 'break_id'
+FROM sat.events
+WHERE stream = :stream AND version > :after_version AND type = 'BreakDecided' AND actor = :actor AND cause = :cause;
+
 -- name: ages(account, states)
 -- Breaks of these states by the day on which they were first seen.
 SELECT first_seen, count(*), coalesce(sum(abs(amount_rupiah)), 0)::bigint

@@ -6,13 +6,15 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from sat_hook.application import break_evidence, break_rows, settlements
-from sat_hook.application.break_rows import BreakAct, BreakRow
+from sat_hook.application import break_acts, break_evidence, break_rows, settlements
+from sat_hook.application.break_acts import BreakAct
+from sat_hook.application.break_rows import BreakRow
 from sat_hook.application.top_ups import Recorded, TopUpRow
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation import bank_statement, settlement_preview, settlement_rows, top_up_match
 from sat_hook.reconciliation.suggestions import SuggestionKind
+from sat_hook.store import bulk_decisions
 from sat_hook.store.callbacks import CallbackSeen
 from sat_hook.web.api.models import Document, Page, at
 from sat_hook.web.api.orders import Order
@@ -89,7 +91,7 @@ class BreakDetails(Document, of=break_evidence.BreakDetails, without=("sent_at",
     entries: tuple[BreakEntry, ...]
 
 
-class UndoneBreak(Document, of=break_rows.UndoneBreak):
+class UndoneBreak(Document, of=break_acts.UndoneBreak):
     """A break that cannot be decided."""
 
 
@@ -110,8 +112,31 @@ class BreakPreview(Document, of=break_rows.BreakPreview, without=("act",)):
     undone: tuple[UndoneBreak, ...]
 
 
-class Decided(Document):
-    """How many breaks were changed."""
+class AccountOutcome(Document, of=bulk_decisions.AccountOutcome):
+    """What became of a decision in one account. What is neither done nor undone is still to do."""
+
+
+class BreakResult(Document):
+    """A decision and what it has done so far: ``breaks`` of the ``chosen`` were decided.
+
+    ``ended_at`` is null while it is under way. It goes on by itself, also after a restart of the server.
+    """
+
+    decision_id: str
+    decision: BreakAct
+    decided_by: str
+    begun_at: datetime
+    ended_at: datetime | None
+    chosen: int
+    breaks: int
+    done_rupiah: int
+    accounts: tuple[AccountOutcome, ...]
+    undone: tuple[UndoneBreak, ...]
+    undone_by_code: dict[str, int]
+
+
+class Assigned(Document):
+    """How many breaks were assigned."""
 
     breaks: int
 

@@ -9,19 +9,32 @@ from fastapi import APIRouter, Body, Depends, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from sat_hook.application.break_acts import BreakAct
 from sat_hook.application.break_evidence import BreakEvidenceReader
-from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
+from sat_hook.application.break_rows import STANDING, BreakQuery, BreakSort, ChosenBreaks
 from sat_hook.application.breaks import MAXIMUM_ASSIGNEE_CHARACTERS, Breaks
+from sat_hook.application.kept_decisions import KeptDecision
 from sat_hook.application.pages import USUAL_PAGE
 from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import Suggestion
-from sat_hook.web.api.book_models import Ageing, BreakDetails, BreakPage, BreakPreview, Decided
+from sat_hook.web.api.book_models import Ageing, Assigned, BreakDetails, BreakPage, BreakPreview, BreakResult
 from sat_hook.web.api.models import Cursor, Limit, members_of, route
-from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, Reason, service
+from sat_hook.web.dependencies import (
+    AccountQuery,
+    BoundedDay,
+    BulkBreakDecisionsDep,
+    CurrentPerson,
+    DayQuery,
+    DecisionId,
+    Reason,
+    service,
+)
 from sat_hook.web.files import as_download, parts_of, uploaded_by
 
 MAXIMUM_BREAK_IDS = 10_000
+WAIT_SECONDS = 10.0
+"""A decision that takes longer is answered as it is by then."""
 BREAK_ID = "^K[A-Z2-7]{15}$"
 BANDS = "^(0-1 days|2-7 days|8-30 days|over 30 days)$"
 
@@ -89,12 +102,12 @@ def ageing(person: CurrentPerson, breaks: BreaksDep, account: AccountQuery = Non
 def preview(
     decision: _Decision,
     person: CurrentPerson,
-    breaks: BreaksDep,
+    bulk: BulkBreakDecisionsDep,
     break_ids: _BreakIds = [],  # noqa: B006 - FastAPI copies it
     selection: _Selection = None,
 ) -> BreakPreview:
     """Return what a decision would do to breaks, and which it cannot be done to. Changes nothing."""
-    found = breaks.preview(decision, _chosen(break_ids, selection), person)
+    found = bulk.preview(decision, _chosen(break_ids, selection), person)
     groups = [
         {"category": category, "state": state, "breaks": number, "size_rupiah": rupiah}
         for (category, state), (number, rupiah) in found.by_category.items()
@@ -107,13 +120,30 @@ def decide(
     decision: _Decision,
     digest: Annotated[str, Body(pattern="^[0-9a-f]{64}$", description="what the preview returned")],
     person: CurrentPerson,
-    breaks: BreaksDep,
+    bulk: BulkBreakDecisionsDep,
     reason: Reason,
     break_ids: _BreakIds = [],  # noqa: B006 - FastAPI copies it
     selection: _Selection = None,
-) -> Decided:
-    """Explain, resolve or write off breaks. Refused when they have changed since the preview."""
-    return Decided(breaks=breaks.decide(decision, _chosen(break_ids, selection), digest, reason, person))
+) -> BreakResult:
+    """Explain, resolve or write off breaks. Refused when they have changed since the preview.
+
+    The decision is kept, and is carried out also when the client goes away. It is answered when it has ended,
+    or after some seconds as far as it is.
+    """
+    decision_id = bulk.begin(decision, _chosen(break_ids, selection), digest, reason, person)
+    return _result(bulk.find(decision_id, person, WAIT_SECONDS))
+
+
+@router.get("/breaks/decisions", **route(*BOOK_READERS))
+def list_decisions(person: CurrentPerson, bulk: BulkBreakDecisionsDep) -> list[BreakResult]:
+    """List the newest decisions about many breaks, of all users, without ``undone`` and ``accounts``."""
+    return [_result(found) for found in bulk.newest(person)]
+
+
+@router.get("/breaks/decisions/{decision_id}", **route(*BOOK_READERS))
+def show_decision(decision_id: DecisionId, person: CurrentPerson, bulk: BulkBreakDecisionsDep) -> BreakResult:
+    """Return a decision: how far it is, account by account, and what could not be done. Kept for 30 days."""
+    return _result(bulk.find(decision_id, person))
 
 
 @router.post("/breaks/assign", **route(Right.FINANCE))
@@ -122,9 +152,9 @@ def assign(
     assignee: Annotated[str, Body(max_length=MAXIMUM_ASSIGNEE_CHARACTERS, description="empty: no one")],
     person: CurrentPerson,
     breaks: BreaksDep,
-) -> Decided:
+) -> Assigned:
     """Give breaks to a user, by name, or to no one."""
-    return Decided(breaks=breaks.assign(break_ids, assignee, person))
+    return Assigned(breaks=breaks.assign(break_ids, assignee, person))
 
 
 @router.get("/breaks/{break_id}", **route(*BOOK_READERS))
@@ -161,6 +191,18 @@ def attachment(
     """Return a file of a break."""
     name, file = breaks.attachment(break_id, digest, person)
     return StreamingResponse(parts_of(file), media_type="application/octet-stream", headers=as_download(name))
+
+
+def _result(found: KeptDecision) -> BreakResult:
+    return BreakResult.model_validate(
+        members_of(found.standing)
+        | {
+            "decision": found.act,
+            "breaks": found.standing.done,
+            "undone": found.undone,
+            "accounts": found.accounts,
+        }
+    )
 
 
 def _chosen(break_ids: list[str], selection: BreakSelection | None) -> ChosenBreaks:

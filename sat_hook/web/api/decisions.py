@@ -9,8 +9,9 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.application import bulk_decisions, decision_acts
-from sat_hook.application.bulk_decisions import BulkDecision, Chosen
+from sat_hook.application.bulk_decisions import Chosen
 from sat_hook.application.decision_acts import RIGHTS, BulkAct
+from sat_hook.application.kept_decisions import KeptDecision
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter
 from sat_hook.web.api.models import Document, members_of, route
@@ -134,8 +135,10 @@ def show_decision(decision_id: DecisionId, person: CurrentPerson, bulk: BulkDeci
     return _result(bulk.find(decision_id, person))
 
 
-def _result(found: BulkDecision) -> BulkResult:
-    return BulkResult.model_validate(members_of(found.standing) | {"undone": found.undone})
+def _result(found: KeptDecision) -> BulkResult:
+    return BulkResult.model_validate(
+        members_of(found.standing) | {"orders": found.standing.chosen, "undone": found.undone}
+    )
 
 
 def _chosen(request_ids: list[str], selection: Selection | None) -> Chosen:

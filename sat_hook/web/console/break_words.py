@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sat_hook.application.break_rows import BreakAct
+from sat_hook.application.break_acts import BreakAct
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.suggestions import Suggestion, SuggestionKind
@@ -118,6 +118,14 @@ ACTS: Mapping[BreakAct, ActWords] = {
         _("Write off"), _("It is given up. It is not carried forward any more."), "danger"
     ),
 }
+
+REFUSALS: Mapping[str, str] = {
+    "already_so": _("it is so already"),
+    "wrong_state": _("its state does not allow it"),
+    "not_found": _("there is no such break"),
+    "failed": _("it could not be recorded"),
+}
+"""Why a break is not decided, by the code."""
 
 SUGGESTIONS: Mapping[SuggestionKind, tuple[str, str]] = {
     SuggestionKind.REFUND_EXPECTED: (

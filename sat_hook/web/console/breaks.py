@@ -1,4 +1,4 @@
-"""Breaks: the list with its ages, one break with its evidence, and decisions about many."""
+"""Breaks: the list with its ages, and one break with its evidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.datastructures import FormData, UploadFile
 
-from sat_hook.application.break_rows import STANDING, BreakAct, BreakQuery, BreakSort, ChosenBreaks
+from sat_hook.application.break_acts import BreakAct
+from sat_hook.application.break_rows import STANDING, BreakQuery, BreakSort
 from sat_hook.application.breaks import MAXIMUM_FILE_BYTES
 from sat_hook.application.errors import FileRefusedError
 from sat_hook.application.rights import Right
@@ -29,9 +30,8 @@ NOBODY = "-"
 router = APIRouter(prefix="/breaks")
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-_Reason = Annotated[str, Form(max_length=MAXIMUM_REASON_CHARACTERS)]
-_Selected = Annotated[list[str], Form(alias="break_id", max_length=MAXIMUM_SELECTED)]
-_Everything = Annotated[bool, Form()]
+Why = Annotated[str, Form(max_length=MAXIMUM_REASON_CHARACTERS)]
+Selected = Annotated[list[str], Form(alias="break_id", max_length=MAXIMUM_SELECTED)]
 _File = Annotated[FormData, Depends(form_by(Right.FINANCE, Right.SIGN_OFF))]
 
 
@@ -108,62 +108,13 @@ def list_breaks(site: SiteDep, breaks: BreaksDep, choice: ChoiceDep) -> Response
     )
 
 
-@router.get("/decisions")
-def show_list(site: SiteDep, choice: ChoiceDep) -> Response:
-    """A preview is the answer to a form, so that its address leads to the list."""
-    return site.go("/breaks", **choice.query)
-
-
-@router.post("/decisions")
-def preview(
-    site: SiteDep,
-    breaks: BreaksDep,
-    choice: ChoiceDep,
-    act: Annotated[BreakAct, Form()],
-    break_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
-    everything: _Everything = False,
-    reason: _Reason = "",
-) -> Response:
-    """What a decision would do to the selected breaks, or to all that match the filter."""
-    chosen = _chosen(choice, break_ids, everything=everything)
-    return site.page(
-        "break_decision",
-        found=breaks.preview(act, chosen, site.person),
-        said=break_words.ACTS[act],
-        break_ids=() if everything else break_ids,
-        reason=reason,
-        action=site.url("/breaks/decisions/apply", **choice.query),
-        back=site.url("/breaks", **choice.query),
-        words=break_words,
-    )
-
-
-@router.post("/decisions/apply")
-def decide(
-    site: SiteDep,
-    breaks: BreaksDep,
-    choice: ChoiceDep,
-    act: Annotated[BreakAct, Form()],
-    digest: Annotated[str, Form(pattern="^[0-9a-f]{64}$")],
-    reason: _Reason,
-    break_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
-    everything: _Everything = False,
-) -> Response:
-    """Decide about what the preview showed."""
-    chosen = _chosen(choice, break_ids, everything=everything)
-    breaks.decide(act, chosen, digest, reason, site.person)
-    if len(break_ids) == 1 and not everything:
-        return site.go(f"/breaks/{break_ids[0]}")
-    return site.go("/breaks", **choice.query)
-
-
 @router.post("/assign")
 def assign(
     site: SiteDep,
     breaks: BreaksDep,
     choice: ChoiceDep,
     assignee: Annotated[str, Form(max_length=200)] = "",
-    break_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
+    break_ids: Selected = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Give the selected breaks to a user; to no one when no name is written."""
     if break_ids:
@@ -190,7 +141,7 @@ def assign_one(
 
 @router.post("/{break_id}/decide")
 def decide_one(
-    break_id: BreakId, site: SiteDep, breaks: BreaksDep, act: Annotated[BreakAct, Form()], reason: _Reason
+    break_id: BreakId, site: SiteDep, breaks: BreaksDep, act: Annotated[BreakAct, Form()], reason: Why
 ) -> Response:
     """Explain, resolve or write off one break."""
     breaks.decide_one(act, break_id, reason, site.person)
@@ -198,7 +149,7 @@ def decide_one(
 
 
 @router.post("/{break_id}/comments")
-def comment(break_id: BreakId, site: SiteDep, breaks: BreaksDep, text: _Reason) -> Response:
+def comment(break_id: BreakId, site: SiteDep, breaks: BreaksDep, text: Why) -> Response:
     breaks.comment(break_id, text, site.person)
     return site.go(f"/breaks/{break_id}")
 
@@ -245,7 +196,3 @@ def _acts(state: BreakState) -> list[tuple[BreakAct, break_words.ActWords]]:
     if state.is_final:
         return []
     return [(act, said) for act, said in break_words.ACTS.items() if act.state is not state]
-
-
-def _chosen(choice: BreakChoice, break_ids: list[str], *, everything: bool) -> ChosenBreaks:
-    return ChosenBreaks(which=choice.filter()) if everything else ChosenBreaks(tuple(break_ids))

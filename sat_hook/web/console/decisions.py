@@ -153,7 +153,7 @@ def apply(
 @router.get("/made")
 def list_decisions(site: SiteDep, bulk: BulkDecisionsDep) -> Response:
     """The decisions of all people that were made last."""
-    return site.page("decisions", found=bulk.newest(site.person), acts=ACTS)
+    return site.page("order_decisions", found=bulk.newest(site.person), acts=ACTS)
 
 
 @router.get("/{decision_id}")
@@ -163,10 +163,10 @@ def show(
     """A decision: its progress, which renews itself, and at the end what could not be done."""
     found = bulk.find(decision_id, site.person)
     return site.page(
-        "decided",
+        "decided_orders",
         found=found,
         decision=found.standing,
-        said=ACTS[found.act],
+        said=ACTS[BulkAct(found.act)],
         renewal=site.url(f"/decisions/{decision_id}", **choice.query, batch=batch),
         back=_back(site, choice, batch),
         **_words(),

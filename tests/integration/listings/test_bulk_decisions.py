@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from sat_hook.application import decision_acts
-from sat_hook.application.bulk_decisions import BulkDecision, BulkDecisions, BulkPreview, Chosen
+from sat_hook.application import bulk_decisions, decision_acts
+from sat_hook.application.bulk_decisions import BulkDecisions, BulkPreview, Chosen
 from sat_hook.application.decision_acts import BulkAct
 from sat_hook.application.decision_worker import DecisionWorker, decide_next_part
 from sat_hook.application.errors import DecisionNotFoundError, RightMissingError, SelectionChangedError
+from sat_hook.application.kept_decisions import KeptDecision
 from sat_hook.application.rights import Person, Right
 from sat_hook.audit.actions import actions_since
 from sat_hook.commands.errors import ContentionError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain import order_events
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import OrderState
-from sat_hook.store import bulk_decisions as store_bulk_decisions
 from sat_hook.store.bulk_decisions import BulkDecisionStore
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.order_lists import OrderFilter
@@ -60,7 +60,7 @@ def begun(office: Office, preview: BulkPreview, chosen: Chosen) -> str:
     return bulk(office).begin(preview.act, chosen, preview.digest, WHY, DORA)
 
 
-def done(office: Office, preview: BulkPreview, chosen: Chosen) -> BulkDecision:
+def done(office: Office, preview: BulkPreview, chosen: Chosen) -> KeptDecision:
     """Do what the preview showed, to its end."""
     decision_id = begun(office, preview, chosen)
     while carry_on(office):
@@ -121,7 +121,7 @@ def test_each_act_decides_what_its_preview_showed(
     standing = result.standing
     assert (standing.done, standing.done_rupiah) == (preview.orders, preview.rupiah)
     assert (result.undone, standing.undone_by_code) == (preview.undone, preview.undone_by_code)
-    assert standing.looked_at == standing.orders == 4
+    assert standing.looked_at == standing.chosen == 4
     assert standing.ended_at is not None
 
 
@@ -159,7 +159,7 @@ def test_only_what_was_shown_is_decided(office: Office, batch_id: str) -> None:
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each order is a group of its own."""
-    monkeypatch.setattr(store_bulk_decisions, "ORDERS_A_COMMIT", 1)
+    monkeypatch.setattr(bulk_decisions, "ORDERS_A_PART", 1)
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, error: Exception, *, after_it: bool = False) -> None:

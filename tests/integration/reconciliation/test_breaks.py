@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -11,22 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.application.break_acts import BreakAct
 from sat_hook.application.break_evidence import BreakEvidenceReader
-from sat_hook.application.break_rows import BreakAct, BreakQuery, BreakSort, ChosenBreaks
+from sat_hook.application.break_rows import BreakQuery, BreakSort, ChosenBreaks
 from sat_hook.application.breaks import MAXIMUM_FILE_BYTES, Breaks
+from sat_hook.application.bulk_break_decisions import BulkBreakDecisions
 from sat_hook.application.days import Days
-from sat_hook.application.errors import (
-    BreakNotFoundError,
-    BreaksChangedError,
-    CursorError,
-    FileRefusedError,
-    RightMissingError,
-)
+from sat_hook.application.decision_worker import decide_next_part
+from sat_hook.application.errors import BreakNotFoundError, CursorError, FileRefusedError, RightMissingError
 from sat_hook.application.rights import BOOK_READERS, Person, Right
 from sat_hook.audit.breaks_in_log import compare_breaks
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections
-from sat_hook.commands.errors import OverrideRefusedError, ReasonRefusedError
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.domain.books_commands import AssignBreaks, DecideBreaks, RecordClose
 from sat_hook.domain.books_events import BookedBreak, BreakCommented, BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
@@ -38,6 +35,7 @@ from sat_hook.reconciliation.suggestions import SuggestionKind
 from sat_hook.store.breaks import BreakFilter, BreakTable, FollowedTables
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.integration.listings.test_bulk_decisions import IdleWorker
 from tests.integration.listings.test_plans import ExplainedDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.orders import BY_TEST, ManualClock
@@ -103,37 +101,6 @@ def test_breaks_are_listed_by_age_and_size_with_what_can_be_filtered(closed: Pla
     assert all(
         breaks.page(of(closed, band=one.name), FINA).count == 0 for one in ageing.bands if not one.breaks
     )
-
-
-def test_a_decision_about_many_is_shown_first_and_made_once(closed: Planted) -> None:
-    """The digest of the preview binds it; what changed meanwhile refuses it, and nothing is decided."""
-    breaks = Breaks(host_of(closed))
-    ids = tuple(row.break_id for row in breaks.page(of(closed), FINA).items)
-    chosen = ChosenBreaks(which=of(closed))
-    preview = breaks.preview(BreakAct.EXPLAIN, chosen, FINA)
-    assert (preview.breaks, preview.size_rupiah, preview.undone_count) == (3, 2 * PRICE + 25_000, 0)
-    breaks.comment(ids[0], "the provider was asked", FINA)
-    with pytest.raises(ReasonRefusedError):
-        breaks.decide(BreakAct.EXPLAIN, chosen, preview.digest, " ", FINA)
-    assert breaks.decide(BreakAct.EXPLAIN, chosen, preview.digest, "asked for a corrected file", FINA) == 3
-    with pytest.raises(BreaksChangedError):
-        breaks.decide(BreakAct.EXPLAIN, chosen, preview.digest, "asked for a corrected file", FINA)
-    again = breaks.preview(BreakAct.EXPLAIN, ChosenBreaks(ids), FINA)
-    assert (again.breaks, {one.code for one in again.undone}) == (0, {"already_so"})
-    rows = breaks.page(of(closed), FINA).items
-    assert {(row.state, row.reason, row.decided_by) for row in rows} == {
-        (BreakState.EXPLAINED, "asked for a corrected file", "fina")
-    }
-    breaks.decide_one(BreakAct.WRITE_OFF, ids[0], "too small to chase", FINA)
-    with pytest.raises(BooksRefusedError):
-        breaks.decide_one(BreakAct.RESOLVE, ids[0], "after all", FINA)
-    mixed = breaks.preview(BreakAct.RESOLVE, ChosenBreaks((*ids, "K" + "A" * 15)), FINA)
-    assert (mixed.breaks, sorted(one.code for one in mixed.undone)) == (2, ["not_found", "wrong_state"])
-    assert (
-        breaks.decide(BreakAct.RESOLVE, ChosenBreaks((*ids, "K" + "A" * 15)), mixed.digest, "done", FINA) == 2
-    )
-    with pytest.raises(OverrideRefusedError):
-        breaks.preview(BreakAct.RESOLVE, ChosenBreaks(), FINA)
 
 
 def test_decided_breaks_are_in_the_next_close_as_before(closed: Planted) -> None:
@@ -255,10 +222,7 @@ def test_everything_needs_its_right(closed: Planted) -> None:
     host = host_of(closed)
     breaks, reader = Breaks(host), BreakEvidenceReader(host)
     (row, *_) = breaks.page(of(closed), FINA).items
-    chosen = ChosenBreaks((row.break_id,))
     acts = (
-        lambda who: breaks.preview(BreakAct.EXPLAIN, chosen, who),
-        lambda who: breaks.decide(BreakAct.EXPLAIN, chosen, "0" * 64, "a reason", who),
         lambda who: breaks.decide_one(BreakAct.EXPLAIN, row.break_id, "a reason", who),
         lambda who: breaks.assign([row.break_id], "x", who),
         lambda who: breaks.attach(row.break_id, "a", b"a", who),
@@ -330,6 +294,19 @@ def booked(
         decided_at=None,
         is_adjustment=False,
     )
+
+
+def record_close(
+    keeper: BookKeeper, account: str, day: date, breaks: Iterable[BookedBreak], position: int = 10
+) -> None:
+    """Close a day of an account with these breaks."""
+    found = tuple(breaks)
+    closed = DayClosed(
+        account=account, day=day, cut_off_minutes=0, position=position, result_digest="a" * 64, orders=0,
+        open_breaks=len(found), saldo=None, adjusted_days={},
+    )  # fmt: skip
+    recorded = BreaksRecorded(account=account, day=day, position=position, breaks=found)
+    keeper.post(account, RecordClose(closed, (recorded,)), BY_TEST)
 
 
 class Ledger:
@@ -451,18 +428,12 @@ def many(module_database: ApplicationDatabase) -> Iterator[tuple[FakeHost, Expla
     host.accounts = FakeAccounts({"sat_many": "many"})
     keeper = BookKeeper(host.store(), ManualClock(CLOSES))
     for number, state in enumerate((BreakState.RESOLVED, BreakState.OPEN)):
-        day = FIRST + timedelta(days=number)
-        closed = DayClosed(
-            account="many", day=day, cut_off_minutes=0, position=10 + number, result_digest="a" * 64,
-            orders=0, open_breaks=number * 10_000, saldo=None, adjusted_days={},
-        )  # fmt: skip
         names = (f"K{'AB'[number]}{place:013}" for place in range(10_000))
-        breaks = tuple(
-            booked(name, day, day - timedelta(days=place % 40), state, place)
+        breaks = (
+            booked(name, FIRST, FIRST - timedelta(days=place % 40), state, place)
             for place, name in enumerate(names)
         )
-        recorded = BreaksRecorded(account="many", day=day, position=10 + number, breaks=breaks)
-        keeper.post("many", RecordClose(closed, (recorded,)), BY_TEST)
+        record_close(keeper, "many", FIRST + timedelta(days=number), breaks, 10 + number)
     table = BreakTable(database)
     table.catch_up()
     with database.transaction() as connection, connection.cursor() as cursor:
@@ -499,18 +470,20 @@ def test_a_page_reads_what_it_shows_by_an_index(
     assert "Sort" not in plan
 
 
-def test_ten_thousand_breaks_are_decided_at_once(many: tuple[FakeHost, ExplainedDatabase]) -> None:
-    """In one append: all are decided or none, and one more is too many. Their day counts them by an index."""
-    breaks = Breaks(many[0])
-    chosen = ChosenBreaks(which=BreakQuery(account="many"))
-    preview = breaks.preview(BreakAct.EXPLAIN, chosen, FINA)
-    assert (
-        breaks.decide(BreakAct.EXPLAIN, chosen, preview.digest, "the file of the day was cut", FINA) == 10_000
-    )
-    assert breaks.page(BreakQuery(account="many", states=(BreakState.EXPLAINED,)), FINA).count == 10_000
-    with pytest.raises(OverrideRefusedError):
-        breaks.preview(BreakAct.EXPLAIN, ChosenBreaks(which=BreakQuery(account="many", states=None)), FINA)
+def test_ten_thousand_breaks_are_decided_in_parts(many: tuple[FakeHost, ExplainedDatabase]) -> None:
+    """Four appends; one break more is too many. Their day then counts them by an index."""
     host, database = many
+    bulk = BulkBreakDecisions(host, IdleWorker(host))
+    chosen = ChosenBreaks(which=BreakQuery(account="many"))
+    preview = bulk.preview(BreakAct.EXPLAIN, chosen, FINA)
+    decision_id = bulk.begin(BreakAct.EXPLAIN, chosen, preview.digest, "the file of the day was cut", FINA)
+    parts = 0
+    while decide_next_part(host.store(), host.settings().recovery):
+        parts += 1
+    assert (parts, bulk.find(decision_id, FINA).standing.done) == (4, 10_000)
+    assert Breaks(host).page(BreakQuery(account="many", states=(BreakState.EXPLAINED,)), FINA).count == 10_000
+    with pytest.raises(OverrideRefusedError):
+        bulk.preview(BreakAct.EXPLAIN, ChosenBreaks(which=BreakQuery(account="many", states=None)), FINA)
     database.plans.clear()
     assert Days(host).day("many", FIRST + timedelta(days=1), FINA).open_breaks == 0
     reads = [plan for plan in database.plans if "sat.events" in plan]
