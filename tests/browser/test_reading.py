@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.reading import DESK, PHONE, UnreadableError, Variant, read_everywhere, variants_of
+from tests.loopback import QuietHandler, http_server
 
 pytestmark = needs_chromium
 
@@ -44,11 +44,8 @@ SLOW_SECONDS = 0.3
 LINK = f"{GOOD}<form action=slow.html><button>Slow</button></form>"
 
 
-class Pages(http.server.SimpleHTTPRequestHandler):
+class Pages(QuietHandler, SimpleHTTPRequestHandler):
     """Files of a folder, without words; one page has a policy that its own style breaks, and one is slow."""
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
 
     def end_headers(self) -> None:
         """Adds the policy."""
@@ -75,10 +72,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             f"<main>{body}</main>"
         )
     (folder / "favicon.ico").write_bytes(b"")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with http_server(partial(Pages, directory=folder)) as url:
+        yield url
 
 
 def test_good_page_passes(page: Page, site: str) -> None:

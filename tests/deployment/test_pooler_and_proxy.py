@@ -9,9 +9,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import psycopg2
 import pytest
@@ -21,6 +20,7 @@ from psycopg2.extensions import parse_dsn
 from stack.databases import ApplicationDatabase, dsn_of
 from stack.postgres import free_port
 from tests.deployment.composition import CHECKOUT
+from tests.loopback import QuietHandler, serving
 from tests.pgbouncer import PGBOUNCER
 
 PROGRAMS = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -82,41 +82,29 @@ def test_the_pooler_lets_in_the_roles_that_use_it(database: ApplicationDatabase)
             assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
 
 
-class Receiver(BaseHTTPRequestHandler):
+class Receiver(ThreadingHTTPServer):
     """Healthy, and takes callbacks."""
 
+    callbacks = 0
+    is_cut_off = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+
+
+class _Answers(QuietHandler):
+    server: Receiver
+
     def do_GET(self) -> None:
-        self.answer()
+        self.reply(200)
 
     def do_POST(self) -> None:
-        self.server.callbacks += 1  # type: ignore[attr-defined]
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.server.is_cut_off:  # type: ignore[attr-defined]
+        self.server.callbacks += 1
+        self.body()
+        if self.server.is_cut_off:
             self.close_connection = True
-            return
-        self.answer()
-
-    def answer(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def receiver() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.callbacks, server.is_cut_off = 0, False  # type: ignore[attr-defined]
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        else:
+            self.reply(200)
 
 
 @pytest.mark.skipif(HAPROXY is None and "CI" not in os.environ, reason="no HAProxy here")
@@ -124,7 +112,7 @@ def test_the_proxy_sends_a_callback_to_the_other_receiver() -> None:
     """Both get some; one that ends after it has read a callback, before its answer, costs none."""
     port = free_port()
     with ExitStack() as until_the_end:
-        first, second = (until_the_end.enter_context(receiver()) for _ in range(2))
+        first, second = (until_the_end.enter_context(serving(Receiver())) for _ in range(2))
         addresses = [f"127.0.0.1:{one.server_address[1]}" for one in (first, second)]
         until_the_end.enter_context(
             running(
@@ -141,11 +129,11 @@ def test_the_proxy_sends_a_callback_to_the_other_receiver() -> None:
             return {requests.post(url, b"signed", timeout=30).status_code for _ in range(6)}
 
         assert call_back() == {200}
-        assert (first.callbacks, second.callbacks) == (3, 3)  # type: ignore[attr-defined]
-        first.is_cut_off = True  # type: ignore[attr-defined]
+        assert (first.callbacks, second.callbacks) == (3, 3)
+        first.is_cut_off = True
         assert call_back() == {200}
-        assert first.callbacks > 3  # type: ignore[attr-defined]
-        assert second.callbacks == 9  # type: ignore[attr-defined]
+        assert first.callbacks > 3
+        assert second.callbacks == 9
 
 
 def is_open(port: int) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import runpy
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.deployment.composition import CHECKOUT
+from tests.loopback import QuietHandler, http_server
 
 HEALTH = {
     "metadatabase": {"status": "healthy"},
@@ -35,22 +34,13 @@ def server() -> Iterator[str]:
         "/text": (200, "no JSON"),
     }
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             status, body = answers[self.path]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body.encode())
+            self.reply(status, body.encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-        thread.join()
+    with http_server(Handler) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.deployment.composition import CHECKOUT
+from tests.loopback import QuietHandler, http_server
 
 #: The command, with less patience than in a deployment.
 HASTY = """
@@ -38,24 +37,11 @@ PATIENCE_SECONDS = 60
 class Airflow:
     """Answers as Airflow's health route does."""
 
+    url = ""
+
     def __init__(self) -> None:
         self.statuses: dict[str, str | None] = {"metadatabase": "healthy", "scheduler": "healthy"}
         self.asked = 0
-        airflow = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                airflow.asked += 1
-                self.send_response(200)
-                self.end_headers()
-                health: dict[str, Any] = {name: {"status": is_} for name, is_ in airflow.statuses.items()}
-                self.wfile.write(json.dumps(health).encode())
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/health"
 
     def until_asked(self, times: int) -> None:
         """Return when it was asked so often once more."""
@@ -69,12 +55,16 @@ class Airflow:
 def airflow() -> Iterator[Airflow]:
     """One that is well."""
     airflow = Airflow()
-    thread = threading.Thread(target=airflow.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield airflow
-    airflow.server.shutdown()
-    thread.join()
-    airflow.server.server_close()
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:
+            airflow.asked += 1
+            health: dict[str, Any] = {name: {"status": is_} for name, is_ in airflow.statuses.items()}
+            self.reply(200, json.dumps(health).encode())
+
+    with http_server(Handler) as url:
+        airflow.url = f"{url}/health"
+        yield airflow
 
 
 def supervise(url: str, child: str, patience: float = 0.3) -> subprocess.Popen[str]:

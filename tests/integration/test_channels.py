@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,6 +27,7 @@ from sat_hook.domain.notifications import Choice
 from sat_hook.hooks import telegram
 from sat_hook.store.notifications import NotificationBook
 from tests.integration.test_alerts import Kept, kept, tell_users
+from tests.loopback import QuietHandler, serving
 
 __all__ = ["kept"]
 
@@ -39,15 +39,6 @@ STALLED = "stalled"
 TOOK = "took it"
 
 Answer = tuple[int, bytes] | str
-
-
-@contextmanager
-def serving(server: socketserver.TCPServer) -> Iterator[int]:
-    """The port of a server that listens while the block lasts."""
-    with server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
 
 
 @dataclass
@@ -63,24 +54,16 @@ class Web:
         """Listen while the block lasts."""
         web = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                web.told.append((self.path, json.loads(body)))
+                web.told.append((self.path, json.loads(self.body())))
                 if web.answer == STALLED:
                     time.sleep(1.5)
                     return
-                status, content = web.answer  # type: ignore[misc]
-                self.send_response(status)  # type: ignore[arg-type]
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)  # type: ignore[arg-type]
+                self.reply(*web.answer, Content_Type="application/json")  # type: ignore[arg-type]
 
-            def log_message(self, *args: object) -> None:
-                """Nothing."""
-
-        with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as self.port:
+        with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+            self.port = server.server_port
             yield
 
 
@@ -123,7 +106,8 @@ class Mailbox:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
 
-        with serving(Server(("127.0.0.1", 0), Handler)) as self.port:
+        with serving(Server(("127.0.0.1", 0), Handler)) as server:
+            self.port = server.server_address[1]
             yield
 
 

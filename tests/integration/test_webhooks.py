@@ -15,10 +15,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,8 @@ from sat_hook.store.webhooks import MessageState, WebhookQueue
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import database_connection
-from tests.integration.test_channels import serving
 from tests.integration.web.test_who_did_what import GIVEN_UP, HELD, INTENT, LOST, QUOTED, break_of
+from tests.loopback import QuietHandler, http_server, serving
 from tests.orders import ACCOUNT, BATCH, BY_TEST, ManualClock, change_of, received, submitted
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
@@ -85,24 +85,16 @@ class Odd:
         """Listen while the block lasts."""
         odd = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                body = self.body().decode()
                 odd.told.append(({name.lower(): text for name, text in self.headers.items()}, body))
                 time.sleep(odd.seconds)
-                try:
-                    self.send_response(odd.status)
-                    if odd.status == 302:
-                        self.send_header("Location", "/elsewhere")
-                    self.end_headers()
-                except OSError:
-                    pass  # the sender did not wait
+                with suppress(OSError):  # the sender did not wait
+                    self.reply(odd.status, **({"Location": "/elsewhere"} if odd.status == 302 else {}))
 
-            def log_message(self, *_: object) -> None:
-                """Nothing."""
-
-        with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-            yield f"http://127.0.0.1:{port}/sat"
+        with http_server(Handler) as url:
+            yield f"{url}/sat"
 
 
 @dataclass
@@ -132,9 +124,9 @@ def documented_receiver(secret: str, folder: Path) -> Iterator[tuple[str, Ledger
         os.environ.update(before)
     with (
         closing(namespace["database"]),
-        serving(HTTPServer(("127.0.0.1", 0), namespace["Receiver"])) as port,
+        serving(HTTPServer(("127.0.0.1", 0), namespace["Receiver"])) as server,
     ):
-        yield f"http://127.0.0.1:{port}/sat", Ledger(namespace)
+        yield f"http://127.0.0.1:{server.server_port}/sat", Ledger(namespace)
 
 
 @dataclass

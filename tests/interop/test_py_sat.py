@@ -9,14 +9,14 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
-from threading import Thread
 
 import pytest
 
 from sandbox.testing import CLIENT_ID, CLIENT_SECRET, SandboxProcess
+from tests.loopback import QuietHandler, http_server
 
 with warnings.catch_warnings():
     # The SDK's own dependencies warn at import; nothing of ours does so below.
@@ -218,33 +218,18 @@ def test_compact_callbacks_fail_the_sdk(client: SATClient, sandbox: SandboxProce
         sandbox.set_faults({})
 
 
-class callback_receiver:
+@contextmanager
+def callback_receiver(handle: Callable[[dict, dict], None]) -> Iterator[str]:
     """A small HTTP server that hands each callback to a handler; 200 if it returns, 400 if it raises."""
 
-    def __init__(self, handle: Callable[[dict, dict], None]) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                try:
-                    handle(json.loads(body), dict(self.headers))
-                    status = 200
-                except Exception:
-                    status = 400
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
+    class Handler(QuietHandler):
+        def do_POST(self) -> None:
+            try:
+                handle(json.loads(self.body()), dict(self.headers))
+            except Exception:
+                self.reply(400)
+            else:
+                self.reply(200)
 
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        return f"http://127.0.0.1:{self._server.server_port}/callback"
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    with http_server(Handler) as url:
+        yield f"{url}/callback"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import QuietHandler, http_server
 
 BATCH_ID = "B" + "A" * 25
 PASSWORD = "airflow-secret"
@@ -163,30 +163,15 @@ def scripted_airflow() -> Iterator[ScriptedAirflow]:
     """The server, while the block lasts."""
     script = ScriptedAirflow()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            status, said = script.answer(self.command, self.path, self.headers.get("Authorization", ""), body)
+            token = self.headers.get("Authorization", "")
+            status, said = script.answer(self.command, self.path, token, self.body())
             content = said if isinstance(said, bytes) else json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            if urlsplit(self.path).path.endswith("/results"):
-                self.send_header("X-SAT-Log-Position", "1227")
-            self.end_headers()
-            self.wfile.write(content)
+            is_results = urlsplit(self.path).path.endswith("/results")
+            self.reply(status, content, **({"X_SAT_Log_Position": "1227"} if is_results else {}))
 
         do_GET = do_POST = _answer
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    script.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with http_server(Handler) as script.url:
         yield script
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -11,9 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import requests
@@ -23,6 +21,7 @@ from sandbox.keys import KeyDirectoryError, KeyPairs
 from sandbox.testing import Bench, SandboxError, SandboxProcess, SandboxServer
 from sandbox.tokens import read_credentials
 from sat_hook.protocol.signing import Signer, Verifier
+from tests.loopback import QuietHandler, http_server
 
 READY_SECONDS = 1.0
 SLOW_MACHINE_FACTOR = 30
@@ -74,26 +73,13 @@ def receiver(answer: Callable[[int], int]) -> Iterator[tuple[str, list[tuple[dic
     """A callback receiver: its URL and what it was sent; ``answer`` maps the call's number to a status."""
     received: list[tuple[dict[str, str], bytes]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(answer(len(received)))
-            self.send_header("content-length", "0")
-            self.end_headers()
+            received.append(({name.lower(): value for name, value in self.headers.items()}, self.body()))
+            self.reply(answer(len(received)))
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/callback", received
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_server(Handler) as url:
+        yield f"{url}/callback", received
 
 
 @pytest.fixture(scope="module")

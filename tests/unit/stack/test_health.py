@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from stack.lifecycle import SERVICE_NAMES, Stack
 from stack.ports import Ports
 from stack.postgres import free_port
 from stack.processes import Service, ServiceFailedError, stop_all
+from tests.loopback import QuietHandler, serving
 
 SLEEPS = "import time; time.sleep(60)"
 ANSWERS = """
@@ -34,7 +34,7 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), getattr(test_health, sys.ar
 """
 
 
-class Healthy(BaseHTTPRequestHandler):
+class Healthy(QuietHandler):
     """What Airflow and the SAT server say when all is well."""
 
     unwell = ""
@@ -49,14 +49,7 @@ class Healthy(BaseHTTPRequestHandler):
             }
             for name in ("scheduler", "triggerer", "dag_processor")
         }
-        body = json.dumps(parts).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing is printed."""
+        self.reply(200, json.dumps(parts).encode())
 
 
 class WithoutScheduler(Healthy):
@@ -68,10 +61,8 @@ class WithoutScheduler(Healthy):
 @contextmanager
 def stranger() -> Iterator[int]:
     """A foreign stack, as far as its health goes; gives its port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Healthy)) as server:
+        yield server.server_port
 
 
 def settings_with(folder: Path, ports: Ports) -> AirflowSettings:
