@@ -38,6 +38,8 @@ GRANT EXECUTE ON FUNCTION sat.partitions_of_events() TO sat_reader;
 -- Derived.
 GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches, sat.accounts TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_movements TO sat_writer;
+-- The guards put rows together that are added up.
+GRANT SELECT, INSERT, DELETE ON sat.limit_usage TO sat_writer;
 
 GRANT SELECT, INSERT, UPDATE ON sat.breaks, sat.break_cursors TO sat_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.break_ages TO sat_writer;
@@ -80,7 +82,7 @@ GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text),
     sat.append_events(text, text, timestamptz, text[], text[], text[], text[], jsonb, jsonb, jsonb) TO sat_writer;
 
 GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts,
-    sat.poll_schedule, sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
+    sat.limit_usage, sat.poll_schedule, sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
 GRANT SELECT ON sat.balance_observations TO sat_reader;
 GRANT EXECUTE ON FUNCTION sat.moment(text) TO sat_reader;
 GRANT EXECUTE ON FUNCTION sat.named_amount(jsonb), sat.is_no_amount(jsonb) TO sat_writer;

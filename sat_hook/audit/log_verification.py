@@ -26,10 +26,12 @@ from sat_hook.audit.checkpoint_verification import (
 )
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.audit.price_evidence import verify_prices
+from sat_hook.audit.rebuild import report_usage
 from sat_hook.audit.signed_statuses import StatusChecks
 from sat_hook.commands.aggregates import VERIFICATIONS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import PriceListChanged
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
 from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import Provenance, RecordedEvent
@@ -98,6 +100,8 @@ def verify_log(
         checks = StatusChecks(evidence, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
         verifier = _Verifier(connection, counted, start.position, evidence_read, checks)
         verifier.verify_streams()
+        days = None if since is None else business_day(since)
+        report_usage(DerivedTables(connection).differing_usage(days), counted)
         if start is BEGINNING:
             verifier.verify_heads()
             verifier.verify_evidence()

@@ -25,6 +25,7 @@ from sat_hook.domain.errors import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER
 from sat_hook.domain.grouping import grouped
+from sat_hook.domain.guards import LimitUsage, Usage
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, OrderSums, PlacedMovement, fold_with_movements
 from sat_hook.domain.rights_seen import RIGHTS_DECIDER
@@ -39,9 +40,11 @@ from sat_hook.store.projections import (
     KEPT,
     SUBMISSION_COLUMNS,
     DerivedTables,
+    DifferingUsage,
     Folded,
     kept_still,
     remove_invented,
+    repair_usage,
     streams_by_name,
 )
 
@@ -83,12 +86,14 @@ def compare_projections(database: Database, report: Report) -> Comparison:
     closed = PostgresEventStore(database).horizon()
     counted = Counted(report)
     compared: Counter[StreamKind] = Counter()
+    used = LimitUsage()
     with database.transaction(snapshot=True) as connection:
         tables = DerivedTables(connection)
         tables.keep_in_place()
         for group in grouped(each_folded(connection, counted), STREAMS_PER_GROUP):
             compared.update(folded.stream.kind for folded in group)
             compare_group(tables, group, counted)
+            used.add((None, folded.after) for folded in group if isinstance(folded.after, Order))
         for table, stream, position in tables.rows_without_events():
             kind, found = FindingKind.PROJECTION_WITHOUT_EVENTS, f"a row in {table}"
             counted(Finding(kind, stream, None, position, found, "no row"))
@@ -99,8 +104,24 @@ def compare_projections(database: Database, report: Report) -> Comparison:
             place = f"product_prices of {product or 'an unknown product'}"
             expected = "what the price snapshots found"
             counted(Finding.at(FindingKind.PROJECTION_DIFFERS, place, "other intervals", expected))
+        report_usage(_differing_usage(tables, used), counted)
         compare_breaks(FollowedTables(connection), counted)
     return Comparison(closed, compared[StreamKind.ORDER], compared[StreamKind.BATCH], counted.counts)
+
+
+def report_usage(differing: Iterable[DifferingUsage], report: Report) -> None:
+    """Report where the use of limits is not that of the orders."""
+    for account, scope, found, expected in differing:
+        place = f"limit_usage of {account}, {scope}"
+        found_text, expected_text = (f"{use.orders} orders, {use.rupiah} rupiah" for use in (found, expected))
+        report(Finding.at(FindingKind.PROJECTION_DIFFERS, place, found_text, expected_text))
+
+
+def _differing_usage(tables: DerivedTables, expected: LimitUsage) -> Iterator[DifferingUsage]:
+    kept = dict(tables.usage())
+    for key in sorted(kept.keys() | expected.keys()):
+        if (found := kept.get(key, Usage())) != (wanted := expected.get(key, Usage())):
+            yield DifferingUsage(*key, found, wanted)
 
 
 def rebuild_projections(database: Database) -> Rebuilt:
@@ -132,6 +153,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
             ]
             tables.refill(group)
         rebuilt.update(folded.stream.kind for folded in group)
+    repair_usage(database)
     return Rebuilt(rebuilt[StreamKind.ORDER], rebuilt[StreamKind.BATCH])
 
 

@@ -182,6 +182,7 @@ class CommandHandler:
                     folds[-1],
                     evidence.get(key, ()),
                     tuple(folds[:-1]),
+                    before if isinstance(before, Order) else None,
                 )
                 changed.append((change, after))
             conflicts = self.store.append([change for change, _ in changed], provenance, moment)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sat_hook.domain.business_day import day_bounds
+from sat_hook.domain.business_day import business_day, day_bounds
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold
 from sat_hook.domain.order_events import HoldReason
@@ -202,6 +202,45 @@ def counted_at(order: Order) -> datetime | None:
 def amount_of(order: Order) -> int:
     """The amount with which the order counts: the larger of quote and charge."""
     return committed_rupiah(order.quote_rupiah, order.charged_rupiah)
+
+
+class LimitUsage(dict[tuple[str, str], Usage]):
+    """How much is used of limits, by account and by what a limit applies to: a business day or a batch."""
+
+    def add(self, changes: Iterable[tuple[Order | None, Order]]) -> LimitUsage:
+        """Add what changes orders, given before and after each change."""
+        for before, after in changes:
+            was, now = _use_of(before), _use_of(after)
+            if was != now:  # most changes leave the use as it is
+                self._add(after, was, -1)
+                self._add(after, now, 1)
+        return self
+
+    def _add(self, order: Order, use: tuple[datetime, int] | None, sign: int) -> None:
+        if use is None:
+            return
+        since, rupiah = use
+        for scope in (day_scope(business_day(since)), batch_scope(order.batch_id)):
+            key = order.account, scope
+            orders, total = self.get(key, Usage())
+            self[key] = Usage(orders + sign, total + sign * rupiah)
+
+
+def day_scope(day: date) -> str:
+    """What a limit of a business day applies to."""
+    return f"day/{day}"
+
+
+def batch_scope(batch_id: str) -> str:
+    """What a limit of a batch applies to."""
+    return f"batch/{batch_id}"
+
+
+def _use_of(order: Order | None) -> tuple[datetime, int] | None:
+    """Since when, and with how much, the order counts."""
+    if order is None or not counts(order) or (since := counted_at(order)) is None:
+        return None
+    return since, amount_of(order)
 
 
 def needs_ruling(order: Order, day_start: datetime) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSubmitted, RowVerdict
-from sat_hook.domain.business_day import day_bounds
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Refusal
 from sat_hook.domain.event_record import Event, StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
@@ -288,7 +288,7 @@ class _Check:
                 for group in grouped(self._quoted, READ_AT_ONCE):
                     kin += account.kin(group, since)
             if rules.limits_the_day:
-                day_used = account.used_in_period(*day_bounds(self._now))
+                day_used = account.used_on(business_day(self._now))
         orders = {order.request_id: order for order in self._quoted}
         self._quoted = []
         for ruling in rule_on(list(orders.values()), kin, Usage(), day_used, rules, self._now):

@@ -14,7 +14,7 @@ from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_
 from sat_hook.domain.approval_events import BatchGuarded, GuardTally
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_events import BatchReopened
-from sat_hook.domain.business_day import day_bounds
+from sat_hook.domain.business_day import business_day, day_bounds
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import ORDERS_A_COMMIT
@@ -101,9 +101,9 @@ def _rule_on_page(
     provenance: Provenance,
 ) -> int:
     now = handler.clock.now()
-    day_start, day_end = day_bounds(now)
+    day_start, _ = day_bounds(now)
     orders = [order for order in page if needs_ruling(order, day_start)]
-    rulings = _rulings(account, batch, orders, rules, now, (day_start, day_end))
+    rulings = _rulings(account, batch, orders, rules, now)
     inside = CommandHandler(account.store, handler.clock)
     known = {order.request_id: order for order in orders}
     inside.apply(
@@ -118,7 +118,6 @@ def _rulings(
     orders: list[Order],
     rules: GuardRules,
     now: datetime,
-    day: tuple[datetime, datetime],
 ) -> list[Ruling]:
     if not orders:
         return []
@@ -129,8 +128,8 @@ def _rulings(
         kin = account.kin(orders, now - timedelta(days=rules.duplicate_days))
     if rules.batch_limit_rupiah is not None or rules.batch_limit_orders is not None:
         batch_used = account.used_by_batch(batch.batch_id, [order.request_id for order in orders])
-    if rules.day_limit_rupiah is not None or rules.day_limit_orders is not None:
-        day_used = account.used_in_period(*day)
+    if rules.limits_the_day:
+        day_used = account.used_on(business_day(now))
     return rule_on(orders, kin, batch_used, day_used, rules, now)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind, event_digest
+from sat_hook.domain.guards import LimitUsage
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, OrderSums, mark_of, movement_of, sums_of
 from sat_hook.store.event_store import Change, Document
@@ -45,6 +46,9 @@ def append_arguments(
             if movement is not None:
                 movements.append((stream, str(version), str(mark_of(digest)), *map(_text, movement)))
         if isinstance(change.after, Order):
+            # Without the order before, the use of limits would be counted twice.
+            if (found := change.before.version if change.before else 0) != change.expected_version:
+                raise ValueError(f"{stream}: found version {found}; expected {change.expected_version}")
             document = to_json(change.after, exclude_none=True).decode("utf-8")
             orders.append((stream, document, *map(_text, sums_of(change.after))))
         else:
@@ -76,6 +80,16 @@ def append_arguments(
         "batches": as_json(documents[StreamKind.BATCH]),
         "accounts": as_json(documents[StreamKind.ACCOUNT]),
         "evidence": as_json(evidence),
+    }
+
+
+def usage_arguments(usage: LimitUsage) -> dict[str, list[Any]]:
+    """The arguments of the statement that adds to the use of limits."""
+    return {
+        "accounts": [account for account, _ in usage],
+        "scopes": [scope for _, scope in usage],
+        "orders": [used.orders for used in usage.values()],
+        "rupiah": [used.rupiah for used in usage.values()],
     }
 
 

@@ -49,6 +49,7 @@ class Change:
     """Events for one stream, fenced by the version they were decided on, and the fold after them.
 
     :param between: the folds after each event but the last. An order needs them (:meth:`of_order` has them).
+    :param before: the order at the expected version; None for other streams and at an order's beginning.
     :raises ValueError: folds of an order are missing.
     """
 
@@ -58,6 +59,7 @@ class Change:
     after: Document
     evidence: tuple[StatusEvidence, ...] = ()
     between: tuple[Document, ...] = ()
+    before: Order | None = None
 
     def __post_init__(self) -> None:
         if self.stream.kind is StreamKind.ORDER and len(self.between) != len(self.events) - 1:
@@ -88,6 +90,7 @@ class Change:
             folds[-1],
             evidence,
             tuple(folds[:-1]),
+            before,
         )
 
     @property

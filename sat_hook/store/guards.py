@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.domain.guards import Usage
+from sat_hook.domain.guards import Usage, batch_scope, day_scope
 from sat_hook.domain.order import Order
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
+
+ROWS_OF_A_SCOPE = 20
+"""Rows of a day or batch that the guards leave standing before they put them together."""
+EVERY_DAY = "day/9999-01-01"
+"""Orders that were not rebuilt after an upgrade: they count on every day."""
 
 
 class LockedAccount(Protocol):
@@ -30,8 +35,8 @@ class LockedAccount(Protocol):
     def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
         """The usage by the batch's orders that count, without the given request ids."""
 
-    def used_in_period(self, start: datetime, end: datetime) -> Usage:
-        """The usage by the account's orders that began to count in [start, end)."""
+    def used_on(self, day: date) -> Usage:
+        """The usage by the account's orders that began to count on this business day."""
 
 
 class GuardLedger(Protocol):
@@ -59,18 +64,19 @@ class PostgresGuardLedger:
     def locked(self, account: str) -> Iterator[LockedAccount]:
         with self._database.transaction() as connection:
             queries("guards").lock_account(connection, account=account)
-            yield _LockedAccount(connection, account)
+            yield _LockedAccount(connection, account, is_locked=True)
 
     @contextmanager
     def reading(self, account: str) -> Iterator[LockedAccount]:
         with self._database.transaction() as connection:
-            yield _LockedAccount(connection, account)
+            yield _LockedAccount(connection, account, is_locked=False)
 
 
 class _LockedAccount:
-    def __init__(self, connection: Connection, account: str) -> None:
+    def __init__(self, connection: Connection, account: str, *, is_locked: bool) -> None:
         self._connection = connection
         self._account = account
+        self._is_locked = is_locked
         self._guards = queries("guards")
         self.store: EventStore = PostgresEventStore(OneTransaction(connection))
 
@@ -85,16 +91,14 @@ class _LockedAccount:
         return [Order.model_validate(row[0]) for row in rows]
 
     def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
-        return Usage(
-            *self._guards.used_by_batch(self._connection, batch_id=batch_id, request_ids=list(without))
-        )
+        return self._usage([batch_scope(batch_id)], without)
 
-    def used_in_period(self, start: datetime, end: datetime) -> Usage:
-        return Usage(
-            *self._guards.used_in_period(
-                self._connection,
-                account=self._account,
-                period_start=start,
-                period_end=end,
-            )
-        )
+    def used_on(self, day: date) -> Usage:
+        return self._usage([day_scope(day), EVERY_DAY])
+
+    def _usage(self, scopes: list[str], without: Sequence[str] = ()) -> Usage:
+        chosen = {"account": self._account, "scopes": scopes}
+        *used, rows = self._guards.usage(self._connection, **chosen, without=list(without))
+        if self._is_locked and rows > ROWS_OF_A_SCOPE:
+            self._guards.put_usage_together(self._connection, **chosen)
+        return Usage(*used)

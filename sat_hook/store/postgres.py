@@ -11,9 +11,10 @@ from operator import itemgetter
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind, parse_event
+from sat_hook.domain.guards import LimitUsage
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_decisions import ORDER_DECIDER
-from sat_hook.store.append_rows import append_arguments
+from sat_hook.store.append_rows import append_arguments, usage_arguments
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreBusyError
@@ -39,6 +40,7 @@ class PostgresEventStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._events = queries("events")
+        self._guards = queries("guards")
         self._orders = queries("orders")
         self._batches = queries("batches")
         self._accounts = queries("accounts")
@@ -49,8 +51,17 @@ class PostgresEventStore:
         if not changes:
             return frozenset()
         arguments = append_arguments(changes, provenance, occurred_at)
-        conflicts = run(self.database, self._events.append_events, **arguments)
-        return frozenset(StreamId.parse(name) for name in conflicts)
+        with self.database.transaction() as connection:
+            refused = self._events.append_events(connection, **arguments)
+            conflicts = frozenset(StreamId.parse(name) for name in refused)
+            used = LimitUsage().add(
+                (change.before, change.after)
+                for change in changes
+                if isinstance(change.after, Order) and change.stream not in conflicts
+            )
+            if used:
+                self._guards.add_usage(connection, **usage_arguments(used))
+        return conflicts
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
         rows = run(self.database, self._orders.load_orders, request_ids=list(request_ids))

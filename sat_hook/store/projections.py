@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg2.extensions import connection as Connection
 from psycopg2.extras import Json
 
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.guards import LimitUsage, Usage
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderSums, PlacedMovement, moving_types, sums_of
-from sat_hook.store.append_rows import as_json, projection_row
+from sat_hook.store.append_rows import as_json, projection_row, usage_arguments
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import recorded_from_row
@@ -55,6 +57,15 @@ class Folded:
             return {"changed_at": self.last.occurred_at, **sums_of(self.after)._asdict()}
         submission = (self.first.provenance.actor, self.first.occurred_at)
         return dict(zip(SUBMISSION_COLUMNS, submission, strict=True)) if isinstance(self.after, Batch) else {}
+
+
+class DifferingUsage(NamedTuple):
+    """A day or batch of which the use of limits is not the sum of its orders."""
+
+    account: str
+    scope: str
+    found: Usage
+    expected: Usage
 
 
 class DerivedTables:
@@ -118,6 +129,16 @@ class DerivedTables:
         """Products whose listed intervals are not those of the price snapshots' evidence."""
         return [product for (product,) in self._tables.differing_product_prices(self._connection)]
 
+    def usage(self) -> Iterator[tuple[tuple[str, str], Usage]]:
+        """The use of limits, by account and scope."""
+        for account, scope, *used in self._tables.usage_by_scope(self._connection):
+            yield (account, scope), Usage(*used)
+
+    def differing_usage(self, since: date | None = None) -> Iterator[DifferingUsage]:
+        """Where the use of limits is not that of the orders that count; with a day, from that day on."""
+        for account, scope, *numbers in self._tables.differing_usage(self._connection, since=since):
+            yield DifferingUsage(account, scope, Usage(*numbers[:2]), Usage(*numbers[2:]))
+
     def shape(self) -> str | None:
         """The shape of the tables, as the release that filled them left it."""
         shape: str | None = self._tables.kept_shape(self._connection)
@@ -175,6 +196,22 @@ def remove_invented(database: Database) -> None:
         tables.lock_histories(connection)
         tables.remove_product_prices(connection)
         tables.refill_product_prices(connection)
+
+
+def repair_usage(database: Database) -> None:
+    """Make the use of limits what the orders' rows say, while appends go on.
+
+    An append changes both alike, so what is missing at one moment is missing at any.
+
+    :param database: as the schema's owner.
+    """
+    with database.transaction() as connection:
+        queries("projections").wait_without_limit(connection)
+        queries("projections").one_repair_of_usage(connection)
+        missing = LimitUsage()
+        for account, scope, found, expected in DerivedTables(connection).differing_usage():
+            missing[account, scope] = Usage(expected.orders - found.orders, expected.rupiah - found.rupiah)
+        queries("guards").add_usage(connection, **usage_arguments(missing))
 
 
 def streams_by_name(database: Database, page: int) -> Iterator[list[StreamId]]:

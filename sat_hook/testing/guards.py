@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.guards import Usage, amount_of, counted_at, counts
 from sat_hook.domain.order import Order
 from sat_hook.store.event_store import EventStore
@@ -48,11 +49,11 @@ class _MemoryAccount:
         left_out = set(without)
         return _sum(o for o in self._of_account() if o.batch_id == batch_id and o.request_id not in left_out)
 
-    def used_in_period(self, start: datetime, end: datetime) -> Usage:
+    def used_on(self, day: date) -> Usage:
         return _sum(
             order
             for order in self._of_account()
-            if (moment := counted_at(order)) is not None and start <= moment < end
+            if (moment := counted_at(order)) is not None and business_day(moment) == day
         )
 
     def _of_account(self) -> Iterator[Order]:

@@ -13,16 +13,34 @@ JOIN sat.orders AS o USING (product_code, client_number)
 WHERE o.account = :account AND o.counted_at > :since
 ORDER BY o.counted_at, o.request_id;
 
--- name: used_by_batch(batch_id, request_ids)^
--- How many orders of the batch count, and for how much; without those named.
-SELECT count(*), coalesce(sum(committed_rupiah), 0)::bigint
-FROM sat.orders
-WHERE batch_id = :batch_id AND counted_at IS NOT NULL AND request_id <> ALL (:request_ids);
+-- name: add_usage(accounts, scopes, orders, rupiah)!
+-- What an append changes in the use of limits.
+INSERT INTO sat.limit_usage (account, scope, orders, rupiah)
+SELECT * FROM unnest(:accounts::text[], :scopes::text[], :orders::bigint[], :rupiah::bigint[]);
 
--- name: used_in_period(account, period_start, period_end)^
--- How many orders of the account began to count in the period, and for how much. A row that is not rebuilt after
--- an upgrade has the last moment: it counts in every period.
-SELECT count(*), coalesce(sum(committed_rupiah), 0)::bigint
-FROM sat.orders
-WHERE account = :account AND counted_at >= :period_start
-  AND (counted_at < :period_end OR counted_at = '9999-01-01Z');
+-- name: usage(account, scopes, without)^
+-- How many orders of the scopes count, and for how much, less the orders named; and the number of rows that say so.
+SELECT
+    coalesce(sum(u.orders), 0)::bigint - (
+        SELECT count(*) FROM sat.orders WHERE request_id = ANY (:without) AND counted_at IS NOT NULL
+    ),
+    coalesce(sum(u.rupiah), 0)::bigint - (
+        SELECT coalesce(sum(committed_rupiah), 0)::bigint
+        FROM sat.orders
+        WHERE request_id = ANY (:without) AND counted_at IS NOT NULL
+    ),
+    count(*)
+FROM sat.limit_usage AS u
+WHERE u.account = :account AND u.scope = ANY (:scopes);
+
+-- name: put_usage_together(account, scopes)!
+-- Make the rows of each scope one row. The account is locked; appends add rows meanwhile, which stay.
+WITH gone AS (
+    DELETE FROM sat.limit_usage
+    WHERE account = :account AND scope = ANY (:scopes)
+    RETURNING scope, orders, rupiah
+)
+INSERT INTO sat.limit_usage (account, scope, orders, rupiah)
+SELECT :account, scope, sum(orders), sum(rupiah)
+FROM gone
+GROUP BY scope;

@@ -1,7 +1,7 @@
 -- name: keep_derived_tables_in_place()!
 -- Taken before the snapshot: a table that was emptied by TRUNCATE after it would look empty inside it.
-LOCK TABLE sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts, sat.product_prices,
-    sat.breaks, sat.break_ages, sat.break_cursors IN ACCESS SHARE MODE;
+LOCK TABLE sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts, sat.limit_usage,
+    sat.product_prices, sat.breaks, sat.break_ages, sat.break_cursors IN ACCESS SHARE MODE;
 
 -- name: keep_folded_tables_in_place()!
 -- As an audit does, and only tables that the first release had: a replay runs before the schema is migrated.
@@ -80,6 +80,61 @@ FROM (
 ) AS differing
 LEFT JOIN sat.products AS p USING (product_id)
 ORDER BY 1;
+
+-- name: usage_by_scope()
+-- The use of limits, by account and by what a limit applies to. What is used no more is left out.
+SELECT account, scope, sum(orders)::bigint, sum(rupiah)::bigint
+FROM sat.limit_usage
+GROUP BY account, scope
+HAVING sum(orders) <> 0 OR sum(rupiah) <> 0;
+
+-- name: differing_usage(since)
+-- Where the use of limits is not the sum of the orders that count: account and scope, what stands there, and what
+-- should. With a day (WIB) only that day and later ones, found by index; else all days and batches.
+WITH RECURSIVE accounts AS (
+    (SELECT account FROM sat.orders WHERE counted_at IS NOT NULL ORDER BY account LIMIT 1)
+    UNION ALL
+    SELECT following.account
+    FROM accounts AS a
+    CROSS JOIN LATERAL (
+        SELECT account FROM sat.orders
+        WHERE counted_at IS NOT NULL AND account > a.account
+        ORDER BY account
+        LIMIT 1
+    ) AS following
+), stands AS (
+    SELECT account, scope, sum(orders)::bigint AS orders, sum(rupiah)::bigint AS rupiah
+    FROM sat.limit_usage
+    WHERE scope >= coalesce('day/' || :since::date, '')
+    GROUP BY account, scope
+), counts AS (
+    SELECT a.account, s.scope, count(*) AS orders, sum(o.committed_rupiah)::bigint AS rupiah
+    FROM accounts AS a
+    CROSS JOIN LATERAL (
+        SELECT batch_id, counted_at, committed_rupiah
+        FROM sat.orders
+        WHERE account = a.account
+          AND counted_at >= coalesce(:since::date::timestamp AT TIME ZONE 'Asia/Jakarta', '-infinity')
+    ) AS o
+    CROSS JOIN LATERAL (VALUES
+        (('day/' || to_char(o.counted_at AT TIME ZONE 'Asia/Jakarta', 'YYYY-MM-DD')) COLLATE "C"),
+        ('batch/' || o.batch_id)
+    ) AS s (scope)
+    WHERE s.scope >= coalesce('day/' || :since::date, '')
+    GROUP BY a.account, s.scope
+)
+SELECT
+    account, scope, coalesce(stands.orders, 0), coalesce(stands.rupiah, 0), coalesce(counts.orders, 0),
+    coalesce(counts.rupiah, 0)
+FROM stands
+FULL JOIN counts USING (account, scope)
+WHERE (coalesce(stands.orders, 0), coalesce(stands.rupiah, 0))
+    <> (coalesce(counts.orders, 0), coalesce(counts.rupiah, 0))
+ORDER BY account, scope;
+
+-- name: one_repair_of_usage()!
+-- Two repairs at once would each add what is missing. Appends and guards go on.
+LOCK TABLE sat.limit_usage IN SHARE UPDATE EXCLUSIVE MODE;
 
 -- name: wait_without_limit()!
 -- An audit reads the whole log; the limits of ordinary statements do not fit it.

@@ -20,7 +20,7 @@ from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import BATCH_STREAM, ORDERS, SUCCEEDED, Found, damage, fill, order_stream
-from tests.orders import BY_TEST, T0, change_of, received, stream_of
+from tests.orders import ACCOUNT, BY_TEST, T0, change_of, received, stream_of
 from tests.sql import execute
 
 FIRST = order_stream(1)
@@ -49,7 +49,12 @@ def rebuild_as(dsn: str) -> rebuild.Rebuilt:
 def derived(database: ApplicationDatabase) -> list[list[tuple[Any, ...]]]:
     """Everything in the derived tables."""
     tables = ("orders", "order_movements", "batches", "stream_heads")
-    return [execute(database.owner_dsn, f"SELECT * FROM sat.{table} ORDER BY 1") for table in tables]
+    rows = [execute(database.owner_dsn, f"SELECT * FROM sat.{table} ORDER BY 1") for table in tables]
+    usage = """
+        SELECT account, scope, sum(orders), sum(rupiah) FROM sat.limit_usage
+        GROUP BY 1, 2 HAVING sum(orders) <> 0 ORDER BY 1, 2
+    """
+    return [*rows, execute(database.owner_dsn, usage)]
 
 
 def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:
@@ -95,6 +100,11 @@ def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:
             FIRST,
         ),
         (f"DELETE FROM sat.orders WHERE request_id = '{KEY}'", FindingKind.PROJECTION_MISSING, FIRST),
+        (
+            f"INSERT INTO sat.limit_usage VALUES ('{ACCOUNT}', 'day/2026-11-02', 0, 1)",
+            FindingKind.PROJECTION_DIFFERS,
+            f"limit_usage of {ACCOUNT}, day/2026-11-02",
+        ),
         ("DELETE FROM sat.batches", FindingKind.PROJECTION_MISSING, BATCH_STREAM),
         (
             """UPDATE sat.batches SET document = document || '{"state": "completed"}'""",
@@ -178,6 +188,7 @@ def test_a_rebuild_from_zero_is_identical(
         """UPDATE sat.orders SET document = document || '{"state": "failed"}'""",
         f"UPDATE sat.stream_heads SET stream = 'order/{'A' * 32}' WHERE stream = '{FIRST}'",
         "UPDATE sat.order_movements SET position = -position, state = 'failed'",
+        "INSERT INTO sat.limit_usage SELECT 'another', 'batch/B', 7, 7",
     )
     assert derived(filled) != before
     rebuilt = rebuild_as(filled.owner_dsn)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
 
 import pytest
 
 from sat_hook.audit import rebuild
 from sat_hook.audit.rebuild import compare_projections, rebuild_after_upgrade, rebuild_projections
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.funds import ALWAYS
 from sat_hook.domain.guards import Usage
 from sat_hook.shipped import shipped
@@ -66,7 +66,7 @@ def test_until_it_is_rebuilt_an_order_counts_for_the_most_everywhere(database: A
             assert funds.may_come_back_rupiah(T0) == MOST
         with PostgresGuardLedger(opened).locked(ACCOUNT) as guards:
             assert guards.used_by_batch(BATCH, []) == Usage(1, MOST)
-            assert guards.used_in_period(T0, T0 + timedelta(days=1)) == Usage(1, MOST)
+            assert guards.used_on(business_day(T0)) == Usage(1, MOST)
 
     with closing(Database(database.owner_dsn)) as owner:
         rebuild_projections(owner)
@@ -75,7 +75,7 @@ def test_until_it_is_rebuilt_an_order_counts_for_the_most_everywhere(database: A
         closing(Database(database.writer_dsn)) as opened,
         PostgresGuardLedger(opened).locked(ACCOUNT) as guards,
     ):
-        assert guards.used_in_period(T0, T0 + timedelta(days=1)) == Usage()
+        assert guards.used_on(business_day(T0)) == Usage()
 
 
 def test_nobody_uses_a_new_table_before_it_is_filled(

@@ -18,19 +18,20 @@ import pytest
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.batch import BatchState
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
-from sat_hook.domain.guards import GuardRules
+from sat_hook.domain.guards import GuardRules, Usage, batch_scope, day_scope
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import Hold, Reject
+from sat_hook.domain.order_commands import Hold, Reject, Withdraw
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch, decide_held_order, hold_reason
 from sat_hook.pipeline.results import complete
 from sat_hook.store.database import Database
-from sat_hook.store.guards import GuardLedger, PostgresGuardLedger
+from sat_hook.store.guards import EVERY_DAY, GuardLedger, PostgresGuardLedger
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.guards import MemoryGuardLedger
 from stack.databases import ApplicationDatabase
@@ -271,6 +272,43 @@ def test_of_batches_guarded_at_the_same_moment_one_gets_each_twin(
         assert sorted(row) == ["admitted", DUPLICATE, DUPLICATE, DUPLICATE]
 
 
+def test_the_use_of_limits_is_that_of_the_orders_that_count(
+    store: PostgresEventStore, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It follows admissions, a failure and a new day, and stays one number when its rows are put together."""
+    monkeypatch.setattr("sat_hook.store.guards.ROWS_OF_A_SCOPE", 1)
+    clock = ManualClock()
+    guarded = Guarded(CommandHandler(store, clock), PostgresGuardLedger(store.database), clock)
+    first = guarded.batch("a", *numbers(3, 10_000))
+    guarded.guard(first, day_limit_orders=100, batch_limit_orders=100)
+    second = guarded.batch("b", *[Row(f"0813{n:08d}", 20_000) for n in range(2)])
+    guarded.guard(second, day_limit_orders=100, batch_limit_orders=100)
+    today, tomorrow = business_day(T0), business_day(T0 + timedelta(days=1))
+
+    def used() -> list[Usage]:
+        with guarded.ledger.locked("demo") as account:
+            return [
+                account.used_on(today),
+                account.used_on(tomorrow),
+                account.used_by_batch(first, []),
+                account.used_by_batch(second, [orders_of(guarded.handler, second)[0].request_id]),
+            ]
+
+    assert used() == [Usage(5, 70_000), Usage(), Usage(3, 30_000), Usage(1, 20_000)]
+    clock.advance(86_400)
+    guarded.guard(second, day_limit_orders=100, batch_limit_orders=100)
+    assert used() == [Usage(3, 30_000), Usage(2, 40_000), Usage(3, 30_000), Usage(1, 20_000)]
+    withdrawn = orders_of(guarded.handler, first)[0].request_id
+    withdraw = OrderCommandRequest(withdrawn, Withdraw("not needed"))
+    assert guarded.handler.apply([withdraw], BY_OPS)[withdrawn].is_accepted
+    assert used() == [Usage(2, 20_000), Usage(2, 40_000), Usage(2, 20_000), Usage(1, 20_000)]
+    assert used() == used()
+    rows = run(
+        store.database, queries("guards").usage, account="demo", scopes=[batch_scope(first)], without=[]
+    )
+    assert rows == (2, 20_000, 1)
+
+
 @pytest.mark.parametrize("attempt", range(5))
 def test_batches_guarded_at_the_same_moment_keep_the_day_limit_together(
     store: PostgresEventStore, attempt: int
@@ -345,18 +383,22 @@ def test_the_guards_look_orders_up_by_index(store: PostgresEventStore, database:
             "client_numbers": [f"0812{n}" for n in range(20)],
             "since": T0 - timedelta(days=7),
         }
-        period = {
-            "account": "demo",
-            "period_start": T0 - timedelta(days=8),
-            "period_end": T0 - timedelta(days=7),
-        }
+        cursor.execute(
+            """
+            INSERT INTO sat.limit_usage
+            SELECT 'demo', 'batch/B' || n, 500, 26000000 FROM generate_series(1, 2000) AS n
+            """
+        )
+        cursor.execute("ANALYZE sat.limit_usage")
+        connection.commit()
+        day = {"account": "demo", "scopes": [day_scope(business_day(T0)), EVERY_DAY], "without": []}
         plans = {
             "orders_same_business": _plan(cursor, guards.kin.sql, kin),
-            "orders_counted": _plan(cursor, guards.used_in_period.sql, period),
+            "limit_usage_scope": _plan(cursor, guards.usage.sql, day),
         }
     for index, plan in plans.items():
         assert index in plan, plan
-        assert "Seq Scan on orders" not in plan
+        assert "Seq Scan" not in plan
 
 
 def _plan(cursor: psycopg2.extensions.cursor, query: str, values: dict[str, object]) -> str:
