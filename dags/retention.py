@@ -1,4 +1,6 @@
-"""Keeps the database small: makes the log's monthly partitions ahead.
+"""Keeps the database small: makes the log's partitions ahead, removes what the retention policy lets go.
+
+Without a policy that says ``run = true`` it removes nothing and says in the task's log what would go.
 
 Nothing stops while this DAG is off: events then go on in the partition of the month before.
 """
@@ -9,12 +11,12 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from sat_hook.operators.retention import SATMakePartitionsOperator
+from sat_hook.operators.retention import SATMakePartitionsOperator, SATRetainOperator
 from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "retention",
-    description="Make partitions of the log ahead",
+    description="Make partitions of the log ahead, remove what the policy lets go",
     # 00:05 in Jakarta, soon after a month has ended.
     schedule=in_wib("5 0 * * *"),
     catchup=False,
@@ -28,7 +30,12 @@ with DAG(
         "execution_timeout": timedelta(hours=1),
     },
 ) as dag:
-    SATMakePartitionsOperator(
+    make_partitions = SATMakePartitionsOperator(
         task_id="make_partitions",
         doc_md="Make the log's next partitions; in a new month, turn to the next one.",
     )
+    retain = SATRetainOperator(
+        task_id="retain",
+        doc_md="Say what the retention policy lets go, and remove it when the policy says so.",
+    )
+    make_partitions >> retain

@@ -61,6 +61,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sat.settlement_uploads TO sat_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.notification_choices TO sat_writer;
 GRANT SELECT, INSERT ON sat.alert_deliveries TO sat_writer;
 
+-- What retention removes, and which files it has removed.
+GRANT SELECT, INSERT (uri, kind, size_bytes) ON sat.removed_files TO sat_writer;
+GRANT SELECT ON sat.removed_files TO sat_reader;
+GRANT DELETE ON sat.alerts, sat.alert_deliveries, sat.order_intake TO sat_writer;
+
 -- What webhooks are to be told, and were told.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.webhook_messages TO sat_writer;
 

@@ -150,3 +150,7 @@ class RivalFilesError(BooksRefusedError):
 
 class RecheckRefusedError(StepError):
     """SAT is not asked about this order; the text says why."""
+
+
+class RetentionPolicyError(NoRetryError):
+    """The retention policy cannot be used; the text says file, key, found and expected."""

@@ -37,6 +37,7 @@ class DeploymentSettings(BaseSettings):
     :param accounts: the connections that scheduled DAGs work for, separated by commas.
     :param rights_file: see :mod:`sat_hook.application.rights`.
     :param webhook_networks: see :mod:`sat_hook.clients.webhooks`.
+    :param retention_file: see :mod:`sat_hook.application.retention_policy`.
     :param receiver_config: the receiver's file, see :mod:`sat_hook.receiver.settings`.
     :param metrics_token_file: the tokens of scrapers, one a line; without it there is no page to scrape.
     """
@@ -59,6 +60,7 @@ class DeploymentSettings(BaseSettings):
     receiver_config: str = ""
     webhook_networks: str = ""
     metrics_token_file: str = ""
+    retention_file: str = ""
     receiver_dsn: SecretStr = SecretStr("")
 
     maximum: FileLimits = FileLimits()

@@ -22,6 +22,7 @@ from sat_hook.cli import (
     receiver,
     reconcile,
     replay,
+    retention,
     settlement_preview,
     webhook,
 )
@@ -51,6 +52,7 @@ app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(reconcile.topup_app, name="topup")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(database.app, name="db")
+app.add_typer(retention.app, name="retention")
 app.add_typer(receiver.app, name="receiver")
 app.command("replay")(replay.replay)
 app.command("alerts")(alerts.alerts)

@@ -49,9 +49,13 @@ class ObjectStorageSpool:
     def uri_of(self, name: str) -> str:
         return f"{self._base_uri}/{name}"
 
-    def open(self, uri: str) -> BinaryIO:
+    def name_of(self, uri: str) -> str:
         if not uri.startswith(f"{self._base_uri}/") or ".." in uri.split("/"):
             raise SpoolError(f"{uri} is not in the spool {self._base_uri}")
+        return uri.removeprefix(f"{self._base_uri}/")
+
+    def open(self, uri: str) -> BinaryIO:
+        self.name_of(uri)
         try:
             return cast("BinaryIO", ObjectStoragePath(uri).open("rb"))
         except FileNotFoundError as error:
@@ -109,6 +113,9 @@ class _ConfiguredSpool:
 
     def uri_of(self, name: str) -> str:
         return self._spool().uri_of(name)
+
+    def name_of(self, uri: str) -> str:
+        return self._spool().name_of(uri)
 
     def open(self, uri: str) -> BinaryIO:
         return self._spool().open(uri)

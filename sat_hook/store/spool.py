@@ -46,13 +46,19 @@ class NamedSpool(Spool, Protocol):
         """Like :meth:`write`, with the contents of a file, which are not read into memory."""
 
     def remove(self, name: str) -> None:
-        """Remove ``name`` if it exists: only files that can be made again.
+        """Remove ``name`` if it exists: only files that can be made again, or that retention lets go.
 
         :raises SpoolError: when it cannot be removed.
         """
 
     def uri_of(self, name: str) -> str:
         """The URI of ``name``, whether or not it exists."""
+
+    def name_of(self, uri: str) -> str:
+        """The name that has this URI.
+
+        :raises SpoolError: when it is the URI of another spool.
+        """
 
 
 class LocalSpool:
@@ -83,6 +89,9 @@ class LocalSpool:
     def uri_of(self, name: str) -> str:
         return (self._folder / name).as_uri()
 
+    def name_of(self, uri: str) -> str:
+        return str(self._path_of(uri).relative_to(self._folder))
+
     def remove(self, name: str) -> None:
         try:
             (self._folder / name).unlink(missing_ok=True)
@@ -90,9 +99,7 @@ class LocalSpool:
             raise SpoolError(f"{name!r} cannot be removed from the spool: {error.strerror}") from error
 
     def open(self, uri: str) -> BinaryIO:
-        path = Path(unquote(urlsplit(uri).path)).resolve()
-        if not path.is_relative_to(self._folder):
-            raise SpoolError(f"{uri} is not in the spool")
+        path = self._path_of(uri)
         try:
             return path.open("rb")
         except FileNotFoundError as error:
@@ -101,6 +108,12 @@ class LocalSpool:
             raise gone(f"{uri} is not in the spool any more") from error
         except OSError as error:
             raise SpoolError(f"{uri} cannot be read: {error.strerror}") from error
+
+    def _path_of(self, uri: str) -> Path:
+        path = Path(unquote(urlsplit(uri).path)).resolve()
+        if not path.is_relative_to(self._folder):
+            raise SpoolError(f"{uri} is not in the spool")
+        return path
 
 
 class AnySpool:

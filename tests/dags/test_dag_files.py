@@ -23,7 +23,7 @@ STEPS: dict[str, list[str]] = {
     "audit_checkpoint": ["checkpoint"],
     "audit_export": ["write_pack"],
     "audit_verification": ["verify"],
-    "retention": ["make_partitions"],
+    "retention": ["make_partitions", "retain"],
     "deposit_snapshot": ["accounts", "observe"],
     "nightly_reconciliation": [
         "day",

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from sat_hook.application.replayed_results import ResultFiles
+from sat_hook.application.retention_plan import RetentionPlan
+from sat_hook.application.retention_policy import Kind, RetentionPolicy
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.replay import Replay, Verdict, replay
 from sat_hook.clients.clock import SystemClock
@@ -33,6 +35,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.errors import UnsettledPositionError
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.retention import RetentionTables
 from sat_hook.store.spool import AnySpool
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
@@ -190,6 +193,42 @@ def test_a_submitted_file_that_retention_removed_is_named(finished: Finished) ->
     assert "removed by retention" in file.notice
     assert file.rows == 3
     assert file.summary.counts == summarise(finished.line.store, finished.batch_id).counts
+
+
+def test_retention_breaks_no_replay(finished: Finished) -> None:
+    """Files go when nothing keeps them, once, and are recorded; results and replay then come from the log."""
+    unfinished = finished.line.submit(CONTENT.replace(b"PAID", b"OTHER")).batch_id
+    file = finished.submitted_file()
+
+    def retention(**policy: bool) -> RetentionPlan:
+        spool, tables = finished.line.spool, RetentionTables(finished.line.store.database)
+        now = SystemClock().now() + timedelta(days=500)
+        return RetentionPlan(RetentionPolicy.model_validate(policy), tables, spool, spool, now)
+
+    waiting = {one.kind: one for one in retention().plan()}
+    assert waiting[Kind.SPOOL].items == waiting[Kind.RESULTS].items == 0
+    assert sum("is not signed off" in reason for reason in waiting[Kind.SPOOL].stays) == 1
+    assert waiting[Kind.SPOOL].stays["the batch has not ended"] == 1
+    planned, went, again = (
+        {one.kind: (one.items, one.size_bytes) for one in step()}
+        for step in (
+            retention(require_signed_days=False).plan,
+            retention(require_signed_days=False).run,
+            retention(require_signed_days=False).run,
+        )
+    )
+    assert planned[Kind.SPOOL] == went[Kind.SPOOL] == (1, len(CONTENT))
+    assert (planned[Kind.RESULTS], went[Kind.RESULTS][0]) == (went[Kind.RESULTS], 1)
+    assert again[Kind.SPOOL] == again[Kind.RESULTS] == (0, 0)
+    assert not file.exists()
+    recorded = execute(finished.database.reader_dsn, "SELECT uri, kind FROM sat.removed_files ORDER BY kind")
+    assert [kind for _, kind in recorded] == ["results", "spool"]
+    assert recorded[1][0] == file.as_uri()
+    found = Found()
+    replayed = finished.replay(found)
+    assert (replayed.reports, found.findings) == ({"result files": {Verdict.SUMS_ONLY: 1}}, [])
+    assert render_results(as_of_now(finished.line.store), finished.line.spool, finished.batch_id).rows == 3
+    finished.line.take_in(unfinished)
 
 
 def test_sums_are_compared_without_the_submitted_file(finished: Finished) -> None:

@@ -20,6 +20,7 @@ ALONE = {
     "log": "sat log and sat projections, and the keys that judge a log",
     "receiver": "sat receiver",
     "replay": "sat replay",
+    "retention": "sat retention",
     "settlement_preview": "reads a file by itself",
 }
 """Modules that need the full package, and for what."""
@@ -59,7 +60,7 @@ def test_only_those_that_judge_it_open_the_database() -> None:
     openers = {path.stem for path in FOLDER.glob("*.py") if "database_of(" in path.read_text("utf-8")} - {
         "context"
     }
-    assert openers == {"database", "log", "replay"}
+    assert openers == {"database", "log", "replay", "retention"}
 
 
 def test_nothing_is_asked_of_airflow_but_the_login() -> None:
