@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself. The words after ## are what `make help` lists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test bench simulate chaos scale check format lock clean venv venv-dev
+.PHONY: help setup demo up down status test bench simulate chaos scale docs check format lock clean venv venv-dev
 
 PYTHON ?=
 PYTEST_ARGS ?=
@@ -42,7 +42,10 @@ simulate: venv-dev ## many seeded worlds against the laws (SEEDS=2000 FIRST_SEED
 bench: venv-dev ## measure the pipeline against py-sat-sdk; a table and build/bench.json (4 minutes)
 	@$(BIN)/python -m benchmarks
 
-check: venv-dev ## ruff, strict mypy, the walls between the packages, and the declared dependencies
+docs: venv-dev ## build the documentation into build/site; a broken link or reference fails
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -b html . build/site
+
+check: venv-dev docs ## ruff, strict mypy, the walls between the packages, the declared dependencies, the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict sat_hook

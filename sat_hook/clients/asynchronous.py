@@ -105,11 +105,17 @@ class AsyncSATClient:
         return read_reply(call, await self._send(call.request), began_at)
 
     async def ping(self) -> Ping:
-        """Check that SAT is reachable (protocol section 5.1). :raises SATError: typed."""
+        """Check that SAT is reachable (protocol section 5.1).
+
+        :raises SATError: typed.
+        """
         return (await self.ask(ping_call())).value
 
     async def account(self) -> Account:
-        """Read the account and its deposit in rupiah (protocol section 5.2). :raises SATError: typed."""
+        """Read the account and its deposit in rupiah (protocol section 5.2).
+
+        :raises SATError: typed.
+        """
         return (await self.ask(account_call())).value
 
     async def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
@@ -121,7 +127,10 @@ class AsyncSATClient:
         return (await self.ask(products_call(codes))).value
 
     async def inquiry(self, request: InquiryRequest) -> Inquiry:
-        """Ask what a bill costs (protocol section 5.4). :raises SATError: typed."""
+        """Ask what a bill costs (protocol section 5.4).
+
+        :raises SATError: typed.
+        """
         return (await self.ask(bill_call(request))).value
 
     # Orders for the pipeline: outcomes; network errors never raise.

@@ -98,11 +98,17 @@ class BlockingSATClient:
         return read_reply(call, self._send(call.request), began_at)
 
     def ping(self) -> Ping:
-        """Check that SAT is reachable (protocol section 5.1). :raises SATError: typed."""
+        """Check that SAT is reachable (protocol section 5.1).
+
+        :raises SATError: typed.
+        """
         return self.ask(ping_call()).value
 
     def account(self) -> Account:
-        """Read the account and its deposit in rupiah (protocol section 5.2). :raises SATError: typed."""
+        """Read the account and its deposit in rupiah (protocol section 5.2).
+
+        :raises SATError: typed.
+        """
         return self.ask(account_call()).value
 
     def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
@@ -114,7 +120,10 @@ class BlockingSATClient:
         return self.ask(products_call(codes)).value
 
     def inquiry(self, request: InquiryRequest) -> Inquiry:
-        """Ask what a bill costs (protocol section 5.4). :raises SATError: typed."""
+        """Ask what a bill costs (protocol section 5.4).
+
+        :raises SATError: typed.
+        """
         return self.ask(bill_call(request)).value
 
     # Orders for the pipeline: outcomes; network errors never raise.

@@ -172,19 +172,31 @@ class SATHook(BaseHook):
         return self.get_conn().ask(call)
 
     def ping(self) -> Ping:
-        """Check that SAT answers. :raises SATError: typed."""
+        """Check that SAT answers.
+
+        :raises SATError: typed.
+        """
         return self.get_conn().ping()
 
     def account(self) -> Account:
-        """The account and its deposit in rupiah. :raises SATError: typed."""
+        """The account and its deposit in rupiah.
+
+        :raises SATError: typed.
+        """
         return self.get_conn().account()
 
     def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
-        """The catalogue, or the products with these codes. :raises SATError: typed."""
+        """The catalogue, or the products with these codes.
+
+        :raises SATError: typed.
+        """
         return self.get_conn().list_products(codes)
 
     def inquiry(self, request: InquiryRequest) -> Inquiry:
-        """Ask for the amount of a bill. :raises SATError: typed."""
+        """Ask for the amount of a bill.
+
+        :raises SATError: typed.
+        """
         return self.get_conn().inquiry(request)
 
     def checkout(self, request: OrderRequest) -> OrderDetail:
