@@ -32,8 +32,9 @@ from sat_hook.protocol.calls import (
     status_request,
     token_fault,
 )
+from sat_hook.protocol.endpoints import call_of
 from sat_hook.protocol.errors import TokenUnavailableError
-from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
+from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse, outcome_of
 from sat_hook.protocol.messages import (
     Account,
     Inquiry,
@@ -46,6 +47,7 @@ from sat_hook.protocol.messages import (
 )
 from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, classify_checkout, classify_status
 from sat_hook.protocol.tokens import TokenGrant, read_token, token_request
+from sat_hook.telemetry.probes import Probe, drawn_order, timed
 
 logger = logging.getLogger(__name__)
 
@@ -151,9 +153,9 @@ class AsyncSATClient:
 
         :raises InvalidRequestIdError: when the id cannot be part of a path; nothing is sent.
         """
-        return classify_status(
-            await self._send(status_request(request_id)), request_id, self.settings.verifier
-        )
+        with drawn_order("sat.status", request_id, self.settings.account):
+            reply = await self._send(status_request(request_id))
+        return classify_status(reply, request_id, self.settings.verifier)
 
     # Orders for direct callers: the same calls, with an answer or a typed error.
 
@@ -211,7 +213,8 @@ class AsyncSATClient:
         self, request: WireRequest, *, signature: str | None = None, window: SendWindow | None = None
     ) -> WireResponse | TransportFault:
         try:
-            await self._limiter.acquire()
+            with timed(Probe.ADMISSION, self.settings.account):
+                await self._limiter.acquire()
         except Exception as error:  # a limiter may be a remote service
             logger.warning("The limiter failed with %s", type(error).__name__)
             return TransportFault(FaultKind.LIMITER, sent=False, detail="no admission by the limiter")
@@ -241,9 +244,13 @@ class AsyncSATClient:
     ) -> WireResponse | TransportFault:
         headers = headers_of(request, now=self._clock.now(), token=token, signature=signature)
         complete = WireRequest(request.method, request.path, request.query, headers, request.body)
-        return await self._transport.exchange(
-            self.settings.base_url, complete, SendGuard(self._clock, window)
-        )
+        with timed(Probe.REQUEST, self.settings.account, call=call_of(request.method, request.path)) as work:
+            reply = await self._transport.exchange(
+                self.settings.base_url, complete, SendGuard(self._clock, window)
+            )
+            if work is not None:
+                work.outcome = outcome_of(reply)
+        return reply
 
     async def _fetch_token(self) -> TokenGrant:
         request = token_request(self.settings.client_id, self.settings.client_secret)

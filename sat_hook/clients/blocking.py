@@ -31,8 +31,9 @@ from sat_hook.protocol.calls import (
     status_request,
     token_fault,
 )
+from sat_hook.protocol.endpoints import call_of
 from sat_hook.protocol.errors import TokenUnavailableError
-from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
+from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse, outcome_of
 from sat_hook.protocol.messages import (
     Account,
     Inquiry,
@@ -45,6 +46,7 @@ from sat_hook.protocol.messages import (
 )
 from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, classify_checkout, classify_status
 from sat_hook.protocol.tokens import TokenGrant, read_token, token_request
+from sat_hook.telemetry.probes import Probe, timed
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +195,8 @@ class BlockingSATClient:
         self, request: WireRequest, *, signature: str | None = None, window: SendWindow | None = None
     ) -> WireResponse | TransportFault:
         try:
-            self._limiter.acquire()
+            with timed(Probe.ADMISSION, self.settings.account):
+                self._limiter.acquire()
         except Exception as error:  # a limiter may be a remote service
             logger.warning("The limiter failed with %s", type(error).__name__)
             return TransportFault(FaultKind.LIMITER, sent=False, detail="no admission by the limiter")
@@ -223,7 +226,11 @@ class BlockingSATClient:
     ) -> WireResponse | TransportFault:
         headers = headers_of(request, now=self._clock.now(), token=token, signature=signature)
         complete = WireRequest(request.method, request.path, request.query, headers, request.body)
-        return self._transport.exchange(self.settings.base_url, complete, SendGuard(self._clock, window))
+        with timed(Probe.REQUEST, self.settings.account, call=call_of(request.method, request.path)) as work:
+            reply = self._transport.exchange(self.settings.base_url, complete, SendGuard(self._clock, window))
+            if work is not None:
+                work.outcome = outcome_of(reply)
+        return reply
 
     def _fetch_token(self) -> TokenGrant:
         request = token_request(self.settings.client_id, self.settings.client_secret)

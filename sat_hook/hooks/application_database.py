@@ -14,6 +14,7 @@ from psycopg2.extensions import make_dsn
 from sat_hook.application.settings import read_settings
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
+from sat_hook.hooks.telemetry import watch_as_airflow_does
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.clock import StoreClock
@@ -54,6 +55,7 @@ class ApplicationHook(BaseHook):
         self.component = component
         self._ways: DatabaseWays | None = None
         self.settings = read_settings()
+        watch_as_airflow_does()
 
     async def aconnect(self) -> None:
         """Fetch the connection from an event loop, which lazy loading would block."""

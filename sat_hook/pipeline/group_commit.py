@@ -11,6 +11,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.micro_batching import MicroBatcher
 from sat_hook.store.errors import StoreUnavailableError
+from sat_hook.telemetry.probes import Probe, counted, timed
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.2
@@ -55,12 +56,15 @@ class GroupCommitter:
     ) -> Sequence[OrderCommandResult]:
         commands = [ask for ask, _ in group]
         known = {ask.request_id: order for ask, order in group if order is not None}
+        account = next((order.account for order in known.values()), "")
         pause = FIRST_PAUSE_SECONDS
         for remaining in reversed(range(TRIES)):
             try:
-                done = await self._handler.offload(
-                    lambda: self._handler.apply(commands, self._provenance, known)
-                )
+                with timed(Probe.GROUP_COMMIT, account):
+                    done = await self._handler.offload(
+                        lambda: self._handler.apply(commands, self._provenance, known)
+                    )
+                counted(Probe.COMMANDS, len(commands), account)
                 return [done[ask.request_id] for ask in commands]
             except StoreUnavailableError:
                 # Trying again is safe: if the lost commit did happen, the fence turns the retry into a

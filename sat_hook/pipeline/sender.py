@@ -23,6 +23,7 @@ from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.protocol.exchange import FaultKind, TransportFault
 from sat_hook.protocol.messages import NameValue, OrderRequest, encode_order
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict, classify_checkout
+from sat_hook.telemetry.probes import drawn_order
 
 _STOPPED = TransportFault(FaultKind.SENDING_STOPPED, sent=False, detail="the sending was stopped before")
 
@@ -66,6 +67,10 @@ class Sender:
         :param resend_until: until when SAT is trusted to refuse a duplicate; a second attempt needs it.
         :raises StoreUnavailableError: when intent or outcome could not be committed.
         """
+        with drawn_order("sat.order", order.request_id, order.account, batch_id=order.batch_id):
+            return await self._send(order, resend_until)
+
+    async def _send(self, order: Order, resend_until: datetime | None) -> Sending:
         # Taken before the commit: neither the wait nor a jump of the wall clock may widen the window.
         closes_at = self._clock.boottime_seconds() + self._limits.send_window_seconds
         intent = await self._committer.commit(

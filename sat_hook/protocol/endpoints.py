@@ -46,6 +46,22 @@ SANDBOX_FLAG: dict[Environment, bool] = {Environment.PLAYGROUND: True, Environme
 """What ``sandbox`` in the ping must say; a custom environment may say either."""
 
 
+CALLS: dict[tuple[str, str], str] = {
+    ("GET", PING_PATH): "ping",
+    ("GET", ACCOUNT_PATH): "account",
+    ("GET", PRODUCT_LIST_PATH): "products",
+    ("POST", INQUIRY_PATH): "inquiry",
+    ("POST", ORDER_PATH): "checkout",
+}
+
+
+def call_of(method: str, path: str) -> str:
+    """The kind of a call, without anything that it is about; ``status`` for an order's status."""
+    if method == "GET" and path.startswith(f"{ORDER_PATH}/"):
+        return "status"
+    return CALLS.get((method, path), "token")
+
+
 def order_path(request_id: str) -> str:
     """The path of an order's status, with the id percent-encoded as a single segment.
 

@@ -99,6 +99,11 @@ SENT_FAULTS = frozenset({FaultKind.RESPONSE_TOO_LARGE, FaultKind.MALFORMED_RESPO
 """Faults that happen while a response is read, and so prove that the request was sent."""
 
 
+def outcome_of(reply: WireResponse | TransportFault) -> str:
+    """How an exchange ended, in one word: ``http_200``, or the kind of its fault."""
+    return f"http_{reply.status}" if isinstance(reply, WireResponse) else reply.kind.value
+
+
 def http_date(now: datetime) -> str:
     """RFC 1123 date in UTC, with English names in every locale (``Date`` header, protocol section 3).
 

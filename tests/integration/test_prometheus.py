@@ -10,16 +10,22 @@ import shutil
 import string
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 import yaml
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
+from sat_hook.hooks.telemetry import AirflowWatcher
+from sat_hook.telemetry.probes import watch_with
 from stack.databases import ApplicationDatabase
 from stack.postgres import free_port
 from tests.console_server import console_server
@@ -31,6 +37,7 @@ from tests.web_host import FakeHost, FakeUser
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 SHIPPED = Path(__file__).parents[2] / "deploy"
 RULES = SHIPPED / "prometheus" / "sat-alerts.yaml"
+MAPPING = SHIPPED / "prometheus" / "statsd-mapping.yaml"
 DASHBOARD = SHIPPED / "grafana" / "sat-bulk-orders.json"
 TOKEN = "scrape-" + "k" * 32
 WAIT_SECONDS = 30.0
@@ -67,7 +74,7 @@ def prometheus(folder: Path, targets: dict[str, str]) -> Iterator[str]:
     settings["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
     settings["rule_files"] = [str(RULES)]
     for job in settings["scrape_configs"]:
-        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
+        job["static_configs"] = [{"targets": [urlsplit(targets[job["job_name"]]).netloc]}]
         job["authorization"]["credentials_file"] = str(folder / "tokens")
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
     checked = subprocess.run(
@@ -144,65 +151,127 @@ def test_prometheus_scrapes_what_rules_and_dashboard_name(
     a customer, an order or a secret.
     """
     content, secrets = a_batch(seed=11, count=12)
-    paid = line.run(content)
     waiting, more_secrets = a_batch(seed=12, count=5)
-    batch_id = line.submit(waiting).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    spans = InMemorySpanExporter()
+    monkeypatch.setattr("sat_hook.telemetry.probes.ORDERS_PER_SAMPLE", 1)
+    monkeypatch.setattr("sat_hook.application.metrics.KEPT_SECONDS", 0.2)
     (tmp_path / "tokens").write_text(TOKEN)
     monkeypatch.setenv("SAT_METRICS_TOKEN_FILE", str(tmp_path / "tokens"))
     with (
         console_server(FakeHost(FakeUser("ops"), store=line.store)) as api,
         serving(settings_for(database.receiver_dsn), lambda: [TOKEN]) as receiver,
+        # It takes five seconds before it scrapes for the first time.
+        prometheus(tmp_path, {"sat": api, "sat-receiver": receiver.base_url}) as url,
     ):
+        with traced(spans):
+            paid = line.run(content)
+        batch_id = line.submit(waiting).batch_id
+        line.take_in(batch_id)
+        line.quote(batch_id)
         request_ids = [one.request_id for one in line.orders(paid).values()]
         assert receiver.post(order(request_ids[0])).status_code == 200
         assert receiver.post(order(request_ids[1]), signer=None).status_code == 400
-        targets = {"sat": api.removesuffix("/sat"), "sat-receiver": receiver.base_url}
         text = "".join(
-            requests.get(f"{url}/sat/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10).text
-            for url in targets.values()
+            requests.get(page, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10).text
+            for page in (f"{api}/metrics", f"{receiver.base_url}/sat/metrics")
         )
-        with prometheus(tmp_path, {job: url.removeprefix("http://") for job, url in targets.items()}) as url:
-            asked = Asked(url)
-            up = asked.until(
-                "targets", lambda data: [one["health"] for one in data["activeTargets"]] == ["up", "up"]
-            )
-            assert up["droppedTargets"] == []
-            named = {
-                re.sub(r"_(bucket|sum|count|total)$", "", name)
-                for query in expressions()
-                for name in re.findall(r"\bsat_[a-z_]+", query)
-            }
-            asked.until("metadata", lambda data: named <= {name.removesuffix("_total") for name in data})
-            asked.until(
-                "rules",
-                lambda data: (
-                    {rule["health"] for group in data["groups"] for rule in group["rules"]} == {"ok"}
-                ),
-            )
-            for query in expressions():
-                asked.api("query", query=query)
-            orders = asked.values("sat_orders")
-            assert orders["demo quoted"] == 4
-            assert orders["demo rejected unknown_product"] == 2
-            assert asked.values("sat_callbacks_stored_total") == {"demo": 1}
-            assert asked.values("sat_callbacks_waiting") == {"demo": 1}
-            assert asked.values("sat_deposit_rupiah")["demo"] > 0
-            assert asked.values("sat_log_events_total")[""] > 20
-            assert set(asked.values("sat_figures_read").values()) == {1.0}
-    assert_nothing_of_customers(text, {*secrets, *more_secrets, *request_ids, paid, batch_id}, database)
+        asked = Asked(url)
+        asked.until("targets", lambda data: [one["health"] for one in data["activeTargets"]] == ["up", "up"])
+        scraped = named_in(expressions()) - sent_by_statsd()
+        asked.until("metadata", lambda data: scraped <= {name.removesuffix("_total") for name in data})
+        asked.until(
+            "rules",
+            lambda data: {rule["health"] for group in data["groups"] for rule in group["rules"]} == {"ok"},
+        )
+        for query in expressions():
+            asked.api("query", query=query)
+        asked.until("query?query=sat_callbacks_stored_total", lambda data: data["result"])
+        orders = asked.values("sat_orders")
+        assert orders["demo quoted"] == 4
+        assert orders["demo rejected unknown_product"] == 2
+        assert asked.values("sat_callbacks_stored_total") == {"demo": 1}
+        assert asked.values("sat_callbacks_waiting") == {"demo": 1}
+        assert asked.values("sat_deposit_rupiah")["demo"] > 0
+        assert asked.values("sat_log_events_total")[""] > 20
+        assert set(asked.values("sat_figures_read").values()) == {1.0}
+    private = {*secrets, *more_secrets, *delivered(database), TOKEN}
+    assert_nothing_of_customers(text, {*private, *request_ids, paid, batch_id})
+    assert_spans_tell_how_orders_were_paid(spans.get_finished_spans(), private, set(request_ids), paid)
 
 
-def assert_nothing_of_customers(text: str, secrets: set[str], database: ApplicationDatabase) -> None:
-    """No label has an id, a number, or what SAT delivered; each one has the shape of a name."""
-    delivered = {
+def named_in(queries: Iterable[str]) -> set[str]:
+    """The figures that queries name, as families."""
+    return {
+        re.sub(r"_(bucket|sum|count|total)$", "", name)
+        for query in queries
+        for name in re.findall(r"\bsat_[a-z_]+", query)
+    }
+
+
+def sent_by_statsd() -> set[str]:
+    """The figures that tasks send through Airflow's metrics."""
+    return named_in(mapping["name"] for mapping in yaml.safe_load(MAPPING.read_text())["mappings"])
+
+
+@contextmanager
+def traced(spans: InMemorySpanExporter) -> Iterator[None]:
+    """Keeps the spans of the block, all of them below one for its step."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    tracer = provider.get_tracer("tests")
+    watch_with(AirflowWatcher(metrics=False, tracer=tracer))
+    try:
+        with tracer.start_as_current_span("worker.execute"):
+            yield
+    finally:
+        watch_with(None)
+
+
+def delivered(database: ApplicationDatabase) -> set[str]:
+    """Serials, vouchers and whatever else of more than a word is in what SAT signed."""
+    found = {
         value
         for (body,) in execute(database.owner_dsn, "SELECT body FROM sat.status_evidence")
-        for value in re.findall(r'"(?:serial_number|voucher_code|value|id)":\s*"([^"]{6,})"', body)
+        for value in re.findall(r'"(?:serial_number|voucher_code|value)":\s*"([^"]{6,})"', body)
     }
-    assert delivered
-    for secret in (*secrets, *delivered, TOKEN):
+    assert found
+    return found
+
+
+def assert_spans_tell_how_orders_were_paid(
+    spans: Sequence[ReadableSpan], private: set[str], request_ids: set[str], batch_id: str
+) -> None:
+    """Below the step there are group commits and orders, below an order its call to SAT; and every value is
+    an account, a kind, or an id that the log has.
+    """
+    by_id = {span.context.span_id: span for span in spans if span.context is not None}
+    above = {
+        (span.name, by_id[span.parent.span_id].name)
+        for span in spans
+        if span.parent is not None and span.parent.span_id in by_id
+    }
+    assert {
+        ("sat.order", "worker.execute"),
+        ("sat.group_commit", "worker.execute"),
+        ("sat.status", "worker.execute"),
+        ("sat.request", "sat.order"),
+        ("sat.request", "sat.status"),
+    } <= above
+    known = {"demo", batch_id, *request_ids}
+    for span in spans:
+        assert not span.events
+        for name, value in (span.attributes or {}).items():
+            assert name in {"sat.account", "sat.request_id", "sat.batch_id", "sat.call", "sat.outcome"}
+            assert value in known or re.fullmatch(r"[a-z_]+|http_\d{3}", str(value)), (name, value)
+        assert not any(secret in span.to_json() for secret in private)
+    paid = [span for span in spans if span.name == "sat.order" and span.attributes]
+    assert {span.attributes["sat.request_id"] for span in paid if span.attributes} <= request_ids
+    assert len(paid) == len(request_ids) - 1  # one was rejected
+
+
+def assert_nothing_of_customers(text: str, secrets: set[str]) -> None:
+    """No label has an id, a number, or what SAT delivered; each one has the shape of a name."""
+    for secret in secrets:
         assert secret not in text
     labels = {
         value
