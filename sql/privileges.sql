@@ -98,7 +98,9 @@ GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint,
 GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text) TO sat_reader;
 
 GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
-    sat.callback_payloads(text, text[]), sat.callback_channel(text) TO sat_receiver;
+    sat.callback_payloads(text, text[]), sat.callback_channel(text),
+    sat.count_refused_callbacks(text[], text[], bigint[]) TO sat_receiver;
+GRANT SELECT ON sat.callback_refusals TO sat_writer;
 
 -- Drafts of order files. They hold customers' numbers, so no other role reads them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.order_drafts, sat.order_column_mappings TO sat_writer;

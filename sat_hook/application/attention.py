@@ -22,7 +22,7 @@ from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.rule_changes import rules_as_shown
-from sat_hook.store.account_lists import AccountKeys, AccountLists, SaldoPoint
+from sat_hook.store.account_lists import AccountKeys, AccountLists, RefusedCallbacks, SaldoPoint
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, FoundBatch
 from sat_hook.store.database import Database
@@ -134,12 +134,14 @@ class CallbackHealth:
     :param last_at: when a verified callback came last; None when that was not lately.
     :param within_a_day: how many came within 24 hours.
     :param waiting: how many wait for a status check, the first one since ``waiting_since``.
+    :param refused: how many were refused within 24 whole hours, by reason, the most frequent first.
     """
 
     last_at: datetime | None
     within_a_day: int
     waiting: int
     waiting_since: datetime | None
+    refused: tuple[RefusedCallbacks, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,6 +357,7 @@ def account_details(installation: Installation, named: str) -> AccountDetails:
             within_a_day=within_a_day,
             waiting=waiting,
             waiting_since=waiting_since,
+            refused=tuple(lists.refused_callbacks(names.account)),
         ),
         alerts=tuple(
             told.alert

@@ -39,7 +39,7 @@ from sat_hook.domain.masking import masked_number, masked_words
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.progress import PACE, progress_at
-from sat_hook.store.account_lists import AccountLists, FoundProduct
+from sat_hook.store.account_lists import AccountLists, FoundProduct, RefusedCallbacks
 from sat_hook.store.alerts import AlertBook, ToldAlert
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, BatchPlace, FoundBatch
 from sat_hook.store.callbacks import PostgresCallbackInbox
@@ -246,6 +246,11 @@ class Listings(Service):
         """The accounts: whether each may send, and when SAT was heard of last."""
         person.require(Right.VIEW)
         return accounts(self.installation)
+
+    def misaddressed_callbacks(self, person: Person) -> list[RefusedCallbacks]:
+        """Callbacks of the last day whose address names no account, by reason of their refusal."""
+        person.require(Right.VIEW)
+        return AccountLists(self.database).refused_callbacks("")
 
     def account(self, named: str, person: Person) -> AccountDetails:
         """One account with its rules, their origins, and its keys, by either of its names."""

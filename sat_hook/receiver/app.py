@@ -35,6 +35,7 @@ from sat_hook.receiver.figures import CommitFigures, families_of
 from sat_hook.receiver.health import Health
 from sat_hook.receiver.inbox import Inbox
 from sat_hook.receiver.live_settings import CurrentSettings, SettingsSource
+from sat_hook.receiver.refusal_counts import Counts, RefusalCounts
 from sat_hook.receiver.responses import Answer, Refusal, Refused, Tally
 from sat_hook.receiver.settings import ReceiverSettings
 from sat_hook.store.callbacks import Callback
@@ -74,6 +75,7 @@ class Receiver:
         self._current: CurrentSettings | None = None
         self._bodies = Bodies()
         self.tally = Tally(monotonic)
+        self._refusals = RefusalCounts(self._count_refused)
         self.commits = CommitFigures()
 
     def open(self) -> _Opened:
@@ -96,6 +98,7 @@ class Receiver:
 
     def close(self) -> None:
         """Commit waiting callbacks and close the database. Blocks."""
+        self._refusals.flush()
         opened, self._opened = self._opened, None
         current, self._current = self._current, None
         if current is not None:
@@ -152,7 +155,13 @@ class Receiver:
 
     def _refuse(self, refusal: Refusal, account: str, source: Address | None, why: str = "") -> Response:
         self.tally.refuse(refusal, account, str(source or "an unknown source"), why)
+        if self._opened is not None:
+            self._refusals.add(account, refusal, self._opened.settings.verifiers)
         return refusal.answer.response(closes=refusal in _LEAVES_THE_BODY)
+
+    def _count_refused(self, counts: Counts) -> None:
+        if self._opened is not None:
+            self._opened.inbox.count_refused(counts)
 
     def _open_or_refuse(self) -> _Opened:
         if self._opened is not None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -85,6 +85,10 @@ class Inbox:
             return await asyncio.wait_for(waiting.answer, timeout_seconds)
         except TimeoutError:
             raise InboxUnavailableError(f"no commit within {timeout_seconds} s") from None
+
+    def count_refused(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Add to the counts of refused callbacks, by account and reason. Blocks."""
+        self._table.count_refused(counts)
 
     def is_reachable(self) -> bool:
         """Whether the database answers now. Blocks."""

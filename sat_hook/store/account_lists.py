@@ -91,11 +91,24 @@ class AccountLists(Statements, room="account_lists"):
         [row] = self._run(self._sql.callbacks, account=account, looked=NEWEST_CALLBACKS)
         return tuple(row)
 
+    def refused_callbacks(self, account: str) -> list[RefusedCallbacks]:
+        """How many callbacks were refused within a day, by reason; of the empty name: to unknown accounts."""
+        rows = self._run(self._sql.refused_callbacks, account=account)
+        return [RefusedCallbacks(*row) for row in rows]
+
     def last_answer(self, account: str) -> datetime | None:
         """When SAT last gave this account an answer that is kept."""
         found = self._run(self._sql.last_answer, account=account)
         assert found is None or isinstance(found, datetime)
         return found
+
+
+class RefusedCallbacks(NamedTuple):
+    """Callbacks of an account that were refused for one reason."""
+
+    reason: str
+    refused: int
+    last_at: datetime
 
 
 class SeenKey(NamedTuple):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import psycopg2
 
+from sat_hook.domain.grouping import grouped
 from sat_hook.store.database import Database
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.statements import Statements, queries, run
+
+COUNTS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -65,6 +68,16 @@ class CallbackTable(Statements, room="inbox"):
         for place, row in zip(places, rows, strict=True):
             is_new[place] = row[0]
         return is_new
+
+    def count_refused(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Add to this hour's counts of refused callbacks, by account and reason."""
+        for part in grouped(counts.items(), COUNTS_AT_ONCE):
+            self._run(
+                self._sql.count_refused,
+                accounts=[account for (account, _), _ in part],
+                reasons=[reason for (_, reason), _ in part],
+                counts=[count for _, count in part],
+            )
 
     def close(self) -> None:
         """Close the database's connections."""

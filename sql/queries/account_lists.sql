@@ -74,6 +74,14 @@ SELECT
     min(received_at)
 FROM (SELECT * FROM sat.callback_queue WHERE account = :account LIMIT :looked) AS waiting;
 
+-- name: refused_callbacks(account)
+-- How many callbacks of an account were refused within a day, in whole hours, by reason.
+SELECT reason, sum(refused)::bigint, max(last_at)
+FROM sat.callback_refusals
+WHERE account = :account AND hour > clock_timestamp() - interval '24 hours'
+GROUP BY reason
+ORDER BY sum(refused) DESC, reason;
+
 -- name: last_answer(account)$
 -- When SAT last answered a call of the account whose answer is kept: a look at the deposit or a price list.
 SELECT greatest(

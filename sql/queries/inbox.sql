@@ -73,3 +73,7 @@ LIMIT :limit;
 -- The reader of misdirected callbacks has read up to here.
 INSERT INTO sat.log_cursors AS c (reader, position) VALUES ('callbacks of ' || :account, :inbox_id)
 ON CONFLICT (reader) DO UPDATE SET position = greatest(c.position, EXCLUDED.position);
+
+-- name: count_refused(accounts, reasons, counts)
+-- Add to this hour's counts of refused callbacks.
+SELECT sat.count_refused_callbacks(:accounts::text[], :reasons::text[], :counts::bigint[]);

@@ -11,6 +11,7 @@ from sat_hook.application.attention import AccountRow, CallbackHealth, KeyRow
 from sat_hook.application.connection_test import Tested
 from sat_hook.application.rights import Right
 from sat_hook.domain.account import AccountStanding
+from sat_hook.store import account_lists
 from sat_hook.web.api.models import Document, Page, route, rows_of
 from sat_hook.web.dependencies import (
     AccountPath,
@@ -36,8 +37,14 @@ class Key(Document, of=KeyRow):
     """A key of an account."""
 
 
+class RefusedCallbacks(Document, of=account_lists.RefusedCallbacks):
+    """Callbacks that were refused within a day, for one reason. They changed nothing."""
+
+
 class Callbacks(Document, of=CallbackHealth):
     """How an account's callbacks come in."""
+
+    refused: tuple[RefusedCallbacks, ...]
 
 
 class AccountDetails(Document):

@@ -24,7 +24,12 @@ _Back = Annotated[str, Form(pattern="^(/batches/B[A-Z2-7]{25})?$")]
 def list_accounts(site: SiteDep, listings: ListingsDep) -> Response:
     """All accounts, with their deposits."""
     deposits = {deposit.account: deposit for deposit in listings.deposits(site.person)}
-    return site.page("accounts", accounts=listings.accounts(site.person), deposits=deposits)
+    return site.page(
+        "accounts",
+        accounts=listings.accounts(site.person),
+        deposits=deposits,
+        misaddressed=sum(one.refused for one in listings.misaddressed_callbacks(site.person)),
+    )
 
 
 @router.get("/{account}")

@@ -139,6 +139,20 @@ REJECTIONS: Mapping[RejectionReason, str] = {
     RejectionReason.APPROVAL_REJECTED: _("the batch was not approved"),
 }
 
+CALLBACK_REFUSALS: Mapping[str, str] = {
+    "bad_signature": _("its signature is missing, or of no key of this account"),
+    "too_many_bad_signatures": _("its sender had sent too many bad signatures"),
+    "source_not_allowed": _("its sender is not on the list of allowed addresses"),
+    "no_order": _("it is signed, and names no order"),
+    "body_too_large": _("it is too large"),
+    "media_type": _("it is not JSON"),
+    "body_too_slow": _("it came too slowly"),
+    "sender_left": _("its sender went away"),
+    "memory_full": _("the receiver was full; SAT sends it again"),
+    "not_stored": _("it could not be stored; SAT sends it again"),
+}
+"""Why a callback was refused, by the code."""
+
 WHY: Mapping[str, str] = {
     **{str(code): why for code, why in (*HOLDS.items(), *REJECTIONS.items())},
     "escalated": _("it had no clear end in time"),

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from ipaddress import ip_network
+from threading import Event
 from typing import Any
 
 import pytest
 
 from sat_hook.protocol.signing import Signer, Verifier
+from sat_hook.receiver import refusal_counts
 from sat_hook.receiver.app import create_app
 from sat_hook.receiver.responses import Refusal
 from sat_hook.receiver.settings import Limits
+from sat_hook.store.callbacks import CallbackTable
+from sat_hook.store.database import Database
+from sat_hook.store.errors import StoreUnavailableError
 from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import (
     OTHER_PRIVATE_PEM,
@@ -67,6 +74,74 @@ def test_a_callback_is_kept_as_it_came(served: Served, database: ApplicationData
     assert rows(database.owner_dsn, "SELECT account, request_id FROM sat.callback_queue") == [
         ("demo", "SREQUEST1")
     ]
+
+
+def counted(database: ApplicationDatabase) -> list[tuple[Any, ...]]:
+    """The counts of refused callbacks."""
+    return rows(
+        database.owner_dsn,
+        "SELECT account, reason, sum(refused)::integer FROM sat.callback_refusals "
+        "WHERE hour > now() - interval '1 day' GROUP BY 1, 2 ORDER BY 1, 2",
+    )
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for it, at most 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_refused_callbacks_are_counted_by_account_and_reason(database: ApplicationDatabase) -> None:
+    """Requests to unknown accounts share one name. What waits is written when the receiver ends."""
+    with serving(settings_for(database.receiver_dsn)) as served:
+        for _ in range(2):
+            assert served.post(order(), signer=STRANGER).status_code == 400
+        assert served.post(b'{"data": {}}').status_code == 400
+        for account in ("nobody", "no one", "x" * 5_000):
+            assert served.post(order(), account=account).status_code == 400
+        served.post(order("SREQUEST1"))
+    assert counted(database) == [
+        ("", "unknown_account", 3),
+        ("demo", "bad_signature", 2),
+        ("demo", "no_order", 1),
+    ]
+
+
+def test_counts_are_written_from_time_to_time_and_wait_for_the_database(
+    database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each refusal is answered at once. A count that could not be written is added to the next ones."""
+    monkeypatch.setattr(refusal_counts, "WRITE_EVERY_SECONDS", 0.02)
+    real, failed = CallbackTable.count_refused, Event()
+
+    def count(table: CallbackTable, counts: refusal_counts.Counts) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise StoreUnavailableError("gone")
+        real(table, counts)
+
+    monkeypatch.setattr(CallbackTable, "count_refused", count)
+    with serving(settings_for(database.receiver_dsn)) as served:
+        assert served.post(order(), signer=STRANGER).status_code == 400
+        assert failed.wait(30)
+        assert served.post(order(), signer=STRANGER).status_code == 400
+        until(lambda: counted(database) == [("demo", "bad_signature", 2)])
+
+
+def test_a_flood_of_refusals_stays_bounded(database: ApplicationDatabase) -> None:
+    """An hour takes a bounded number of rows, and old hours go. What has a row is counted on."""
+    with closing(Database(database.receiver_dsn, "tests")) as own:
+        table = CallbackTable(own)
+        for part in range(4):
+            table.count_refused({(f"account {part * 700 + number}", "no_order"): 1 for number in range(700)})
+        table.count_refused({("account 0", "no_order"): 5, ("account 9999", "no_order"): 5})
+        kept = counted(database)
+        assert (len(kept), kept[0]) == (2_100, ("account 0", "no_order", 6))
+        execute(database.owner_dsn, "UPDATE sat.callback_refusals SET hour = hour - interval '31 days'")
+        table.count_refused({("demo", "no_order"): 1})
+    assert rows(database.owner_dsn, "SELECT account FROM sat.callback_refusals") == [("demo",)]
 
 
 def test_no_order_and_no_event_is_touched(served: Served, database: ApplicationDatabase) -> None:
@@ -293,7 +368,12 @@ def test_the_receivers_role_can_do_its_one_act_and_nothing_else(database: Applic
         "SELECT proname FROM pg_proc WHERE pronamespace = 'sat'::regnamespace"
         " AND has_function_privilege(oid, 'EXECUTE') AND prorettype <> 'trigger'::regtype ORDER BY 1",
     )
-    assert executable == [("callback_channel",), ("callback_payloads",), ("receive_callback",)]
+    assert executable == [
+        ("callback_channel",),
+        ("callback_payloads",),
+        ("count_refused_callbacks",),
+        ("receive_callback",),
+    ]
     assert rows(
         database.receiver_dsn,
         "SELECT has_schema_privilege('sat', 'CREATE'), has_schema_privilege('public', 'CREATE')",

@@ -15,7 +15,7 @@ from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import SIGNER, order
 from tests.sql import execute
 
-OWN_FUNCTIONS = {"receive_callback", "callback_channel", "callback_payloads"}
+OWN_FUNCTIONS = {"receive_callback", "callback_channel", "callback_payloads", "count_refused_callbacks"}
 RELATIONS = """
 SELECT n.nspname, c.relname, c.relkind::text,
     (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute AS a
