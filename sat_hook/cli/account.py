@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import Columns, counted, plain
 from sat_hook.cli.held_orders import parameters_from
 from sat_hook.cli.options import Reason
@@ -54,10 +55,12 @@ PROPOSED = Columns("rule", ">now", ">proposed")
 
 
 @app.command("show")
-def show(context: typer.Context, account: Account) -> None:
+def show(context: typer.Context, account: Account, output: Output = Form.TABLE) -> None:
     """Show the rules in force, where each comes from, and what is proposed."""
     with airflow_of(settings_of(context)) as api:
-        _show(api.read("accounts", account, "rules"))
+        found = api.read("accounts", account, "rules")
+    if not is_written(found, output):
+        _show(found)
 
 
 @app.command("propose")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, moment
 
 FOUND_TROUBLE = 1
@@ -19,10 +20,13 @@ def alerts(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=MAXIMUM_LISTED, help="How many, newest first")] = 50,
     untold: Annotated[bool, typer.Option("--untold", help="Only alerts that were not sent yet")] = False,
+    output: Output = Form.TABLE,
 ) -> None:
     """List alerts, delivered or not yet: escalations, reversals, breaks, …"""
     with airflow_of(settings_of(context)) as api:
         found = api.listed("alerts", limit=limit, untold="true" if untold else None)[:limit]
+    if is_written(found, output):
+        return
     table = ALERTS.table()
     for alert in found:
         pending = "no" if alert["settled_at"] else f"no, {alert['tries']} tries"
@@ -37,6 +41,7 @@ def alerts(
 def rechecks(
     context: typer.Context,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days back")] = 30,
+    output: Output = Form.TABLE,
 ) -> None:
     """Show the rechecks of ended orders, by day. Exit code 1 when some were missed."""
     from rich.text import Text
@@ -55,6 +60,7 @@ def rechecks(
             Text(f"{count['missed']:,}", "red" if count["missed"] else ""),
             f"{count['changed']:,}",
         )
-    console().print(table if counts else "nothing was due")
+    if not is_written(counts, output):
+        console().print(table if counts else "nothing was due")
     if any(count["missed"] for count in counts):
         raise typer.Exit(FOUND_TROUBLE)

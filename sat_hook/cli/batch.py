@@ -11,6 +11,7 @@ import typer
 
 from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.errors import CommandError
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, rupiah
 from sat_hook.cli.held_orders import Parameters, run_parameters
 from sat_hook.cli.options import Reason
@@ -36,7 +37,7 @@ At = Annotated[
         metavar="POSITION", help="As it was known at this position of the log (default: now)", min=1
     ),
 ]
-Output = Annotated[
+OutputFile = Annotated[
     Path | None, typer.Option("--output", "-o", help="File to write (default: standard output)")
 ]
 
@@ -116,12 +117,15 @@ def list_batches(
     account: Annotated[
         str | None, typer.Option(help="Of this account only: its connection or its name")
     ] = None,
+    output: Output = Form.TABLE,
 ) -> None:
     """List the latest batches, newest first."""
     which = {"text": text, "standing": standing, "maker": maker, "account": account}
     with airflow_of(settings_of(context)) as api:
         batches = api.listed("batches", limit=limit, **which)
     more, batches = len(batches) > limit, batches[:limit]
+    if is_written(batches, output):
+        return
     out = console()
     if not batches:
         out.print("No such batch was submitted" if any(which.values()) else "No batch was ever submitted")
@@ -148,15 +152,16 @@ def list_batches(
 
 
 @app.command("show")
-def show(context: typer.Context, batch_id: BatchId, at: At = None) -> None:
+def show(context: typer.Context, batch_id: BatchId, at: At = None, output: Output = Form.TABLE) -> None:
     """Show the state of a batch and its orders, now or at a position of the log."""
     with airflow_of(settings_of(context)) as api:
         summary = api.summary(batch_id_from(batch_id), at)
-    print_summary(summary, console(), at)
+    if not is_written(summary, output):
+        print_summary(summary, console(), at)
 
 
 @app.command("results")
-def results(context: typer.Context, batch_id: BatchId, output: Output = None, at: At = None) -> None:
+def results(context: typer.Context, batch_id: BatchId, output: OutputFile = None, at: At = None) -> None:
     """Write the result file: the submitted rows, each with its verdict as known now.
 
     With --at, the verdicts are those known at a position of the log. That file always has the same bytes,
@@ -172,7 +177,7 @@ def deliver(
     context: typer.Context,
     batch_id: BatchId,
     reason: Reason,
-    output: Output = None,
+    output: OutputFile = None,
 ) -> None:
     """Fetch vouchers and serials of the succeeded orders. Your name and reason are recorded.
 

@@ -11,6 +11,7 @@ import typer
 
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import moment
 from sat_hook.cli.options import end_from, moment_from
 from sat_hook.domain.business_day import business_day
@@ -88,6 +89,7 @@ def actions(
     context: typer.Context,
     since: Annotated[str, typer.Option(metavar="DAY", help="A day (WIB), a time, or an age like 12h or 7d")],
     user: Annotated[str | None, typer.Option(help="Only what this Airflow user did")] = None,
+    output: Output = Form.TABLE,
 ) -> None:
     """List people's actions: approvals, decisions, pauses, deliveries, sign-offs, exports, submissions."""
     out, begin = console(), moment_from(since, datetime.now(UTC), "--since")
@@ -97,7 +99,10 @@ def actions(
             if datetime.fromisoformat(act["event"]["recorded_at"]) < begin:
                 break
             acts.append(act)
-    for act in reversed(acts):
+    acts.reverse()
+    if is_written(acts, output):
+        return
+    for act in acts:
         event = act["event"]
         times = f" ({act['times']:,} times)" if act["times"] > 1 else ""
         reason = event["members"].get("reason")

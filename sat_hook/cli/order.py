@@ -12,6 +12,7 @@ import typer
 
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import MAXIMUM_LISTED, STYLES, Columns, facts, moment, rupiah
 from sat_hook.cli.options import Reason
 from sat_hook.domain.masking import masked_number
@@ -51,6 +52,7 @@ def list_orders(
     product: Annotated[str | None, typer.Option(help="Of this product code only")] = None,
     reason_code: Annotated[str | None, typer.Option(help="With this reason, for example limit")] = None,
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 50,
+    output: Output = Form.TABLE,
 ) -> None:
     """List the orders of all batches that wait for a person, longest wait first."""
     from sat_hook.domain.order_state import OrderState
@@ -63,6 +65,8 @@ def list_orders(
     which = {"account": account, "product_code": product, "reason_code": reason_code}
     with airflow_of(settings_of(context)) as api:
         found = api.listed("orders", limit=limit, state=states, **which)
+        if is_written(found[:limit], output):
+            return
         if len(found) > limit:
             numbers = [_counted(api, name, which) for name in states]
         else:
@@ -81,6 +85,7 @@ def list_orders(
 def show(
     context: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
+    output: Output = Form.TABLE,
 ) -> None:
     """Show an order's history: its events and the callbacks between them. Numbers are masked."""
     out = console()
@@ -88,8 +93,10 @@ def show(
         found = _orders_named(api, reference)
         if not found:
             raise CommandError.at("ID", f"no order {reference!r}", "a request id or an order id in the log")
-        for order in found:
-            details = api.read("orders", order["request_id"])
+        every = [api.read("orders", order["request_id"]) for order in found]
+        if is_written(every, output):
+            return
+        for details in every:
             _print_facts(out, details["order"])
             _print_timeline(out, details)
 

@@ -11,6 +11,7 @@ import typer
 from sat_hook.cli import price_reports
 from sat_hook.cli.context import console
 from sat_hook.cli.dag_runs import AskedRun, ask_for_run
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import Columns, Rows, plain
 from sat_hook.cli.options import moment_from
 from sat_hook.cli.price_history import (
@@ -51,6 +52,7 @@ def show(
         str, typer.Option(metavar="TIME", help="When: 2026-11-23, '2026-11-23 14:30' (WIB), or an age: 7d")
     ] = "now",
     account: Account = None,
+    output: Output = Form.TABLE,
 ) -> None:
     """Show a product as it was listed at a time, and its earlier and later prices."""
     from sat_hook.domain.prices import PricePeriod, percent_text
@@ -58,6 +60,8 @@ def show(
     with prices_context(context, account) as opened:
         moment = moment_from(at, opened.now, "--at")
         found, out = opened.read("products", code, "prices"), opened.out
+        if is_written(found["items"], output):
+            return
         periods = read_as(list[PricePeriod], found["items"])
         current = next(
             (p for p in periods if p.since <= moment and (p.until is None or moment < p.until)), None
@@ -97,12 +101,15 @@ def changes(
         int | None, typer.Option(min=1, help="Only prices that moved by at least that much at once")
     ] = None,
     account: Account = None,
+    output: Output = Form.TABLE,
 ) -> None:
     """List changes: prices, names, statuses, and new and removed products."""
     with prices_context(context, account) as opened:
         period = opened.period(since, until)
         which = {"product": product, "jump_percent": None if jump_percent is None else str(jump_percent)}
         found = list(opened.api.every("price-records", "changes", **period.query, **which))
+        if is_written(found, output):
+            return
         if found:
             opened.out.print(_changes_table(found))
         words = "1 change" if len(found) == 1 else f"{len(found):,} changes"
@@ -112,18 +119,25 @@ def changes(
 
 @app.command("attempts")
 def attempts(
-    context: typer.Context, since: Since = "1d", until: Until = "now", account: Account = None
+    context: typer.Context,
+    since: Since = "1d",
+    until: Until = "now",
+    account: Account = None,
+    output: Output = Form.TABLE,
 ) -> None:
     """List every attempt to read the price list, and the times for which no list is known.
 
-    The exit code is 1 when such a time lasts until the end of the period.
+    The exit code of the table is 1 when such a time lasts until the end of the period.
     """
     from rich.text import Text
 
     with prices_context(context, account) as opened:
         period = opened.period(since, until)
+        found = list(opened.api.every("price-records", "attempts", **period.query))
+        if is_written(found, output):
+            return
         table = ATTEMPTS.table()
-        for attempt in opened.api.every("price-records", "attempts", **period.query):
+        for attempt in found:
             colour = "green" if attempt["outcome"] == "complete" else "red"
             table.add(
                 at_text(attempt["asked_at"]),

@@ -15,6 +15,7 @@ from sat_hook.cli.books import Named, show_breaks, show_days, show_files, show_s
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.dag_runs import ask_for_run
 from sat_hook.cli.errors import CommandError
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import rupiah
 from sat_hook.cli.options import Reason, day_from, moment_from, rupiah_from
 
@@ -60,25 +61,29 @@ def close(
 
 
 @app.command("list")
-def list_days(context: typer.Context, account: Named = None) -> None:
+def list_days(context: typer.Context, account: Named = None, output: Output = Form.TABLE) -> None:
     """List the closed days of each account: breaks, unexplained amounts and signatures."""
     with airflow_of(settings_of(context)) as api:
         known = [account] if account else [row["account"] for row in api.every("account-standings")]
-        for name in known:
-            days = list(api.every("books", name, "closes"))
-            if days or len(known) == 1:
-                show_days(console(), name, days)
         if not known:
             raise CommandError.at("--account", "nothing", "an account; Airflow has none")
+        closed = {name: list(api.every("books", name, "closes")) for name in known}
+    if is_written([day for days in closed.values() for day in days], output):
+        return
+    for name, days in closed.items():
+        if days or len(known) == 1:
+            show_days(console(), name, days)
 
 
 @app.command("show")
-def show(context: typer.Context, day: Day, account: Named = None) -> None:
+def show(context: typer.Context, day: Day, account: Named = None, output: Output = Form.TABLE) -> None:
     """Show a closed day: its saldo equation and its breaks. The report has the orders."""
     out = console()
     with airflow_of(settings_of(context)) as api:
         place = "books", api.account_or_only(account), "closes", day_from(day, "DAY").isoformat()
         found = api.read(*place)
+        if is_written(found, output):
+            return
         closed = found["closed"]
         show_saldo(out, closed, found["saldo"])
         show_breaks(out, closed["day"], api.every(*place, "breaks", every="true"))
@@ -90,17 +95,21 @@ def breaks(
     context: typer.Context,
     account: Named = None,
     every: Annotated[bool, typer.Option("--all", help="Those too that are resolved or written off")] = False,
+    output: Output = Form.TABLE,
 ) -> None:
     """List the breaks as of the newest closed day, including older ones."""
     out = console()
     with airflow_of(settings_of(context)) as api:
         name = api.account_or_only(account)
         days = api.listed("books", name, "closes", limit=1)
-        if not days:
-            show_days(out, name, [])
-            return
-        day, chosen = days[0]["day"], "true" if every else "false"
-        show_breaks(out, day, api.every("books", name, "closes", day, "breaks", every=chosen))
+        day, chosen = days[0]["day"] if days else None, "true" if every else "false"
+        found = list(api.every("books", name, "closes", day, "breaks", every=chosen)) if day else []
+    if is_written(found, output):
+        return
+    if day:
+        show_breaks(out, day, found)
+    else:
+        show_days(out, name, [])
 
 
 @app.command("explain")
@@ -122,12 +131,14 @@ def write_off(context: typer.Context, break_id: BreakId, reason: Reason, account
 
 
 @app.command("files")
-def files(context: typer.Context, day: Day, account: Named = None) -> None:
+def files(context: typer.Context, day: Day, account: Named = None, output: Output = Form.TABLE) -> None:
     """List the settlement files of a day: which count, and why the others do not."""
     named = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as api:
         name = api.account_or_only(account)
-        show_files(console(), name, named, api.read("books", name, "days", named, "settlements")["items"])
+        found = api.read("books", name, "days", named, "settlements")["items"]
+    if not is_written(found, output):
+        show_files(console(), name, named, found)
 
 
 @app.command("choose")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, counted, moment
 from sat_hook.cli.options import Reason
 
@@ -26,10 +27,12 @@ def webhook() -> None:
 
 
 @app.command("list")
-def list_webhooks(context: typer.Context) -> None:
+def list_webhooks(context: typer.Context, output: Output = Form.TABLE) -> None:
     """List the webhooks, with how many of their messages wait or were given up."""
     with airflow_of(settings_of(context)) as api:
         found = api.read("webhooks")["items"]
+    if is_written(found, output):
+        return
     table = WEBHOOKS.table()
     for one in found:
         accounts = ", ".join(one["accounts"]) or "all"
@@ -77,10 +80,13 @@ def list_messages(
     state: Annotated[str, typer.Option(help=f"{', '.join(STATES)}: in this state")] = "dead",
     name: Annotated[str | None, typer.Option(help="Of this webhook only")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MAXIMUM_LISTED, help="How many, newest first")] = 50,
+    output: Output = Form.TABLE,
 ) -> None:
     """List messages: those that were given up, still wait, or were delivered."""
     with airflow_of(settings_of(context)) as api:
         found = api.listed("webhook-messages", limit=limit, state=state, webhook=name)[:limit]
+    if is_written(found, output):
+        return
     table = MESSAGES.table()
     for one in found:
         at = moment(datetime.fromisoformat(one["created_at"]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -110,6 +113,19 @@ def test_the_list_can_be_narrowed(waiting: Run) -> None:
     some = waiting("--limit", "2").out.splitlines()
     assert len(some) == 4
     assert some[-1].startswith("the first 2 of 3 held, 1 escalated")
+
+
+def test_a_program_reads_the_list(waiting: Run) -> None:
+    """All that the API answered, amounts as numbers; as many as asked for."""
+    found = json.loads(waiting("--output", "json", "--limit", "2").out)
+    assert [(order["order_id"], order["state"]) for order in found] == [
+        ("order-1", "escalated"),
+        ("order-2", "held"),
+    ]
+    rows = list(csv.DictReader(io.StringIO(waiting("--output", "csv", "--limit", "2").out)))
+    assert [row["request_id"] for row in rows] == [order["request_id"] for order in found]
+    assert json.loads(waiting("--output", "json", "--account", "south").out) == []
+    assert waiting("--output", "yaml").code == 2
 
 
 def test_an_account_may_be_named_by_its_connection(waiting: Run) -> None:
