@@ -78,14 +78,17 @@ class Drafts(Service):
         read = reading(lambda: read_sheet(content, file_name, limits, sheet_name))
         return self._keep(read, content, file_name, account, person, pays_again)
 
-    def paste(self, text: str, account: str, person: Person, *, has_header: bool = True) -> DraftView:
+    def paste(
+        self, text: str, account: str, person: Person, *, has_header: bool = True, name: str = PASTED_NAME
+    ) -> DraftView:
         """Read rows that were copied from a spreadsheet into a draft.
 
+        :param name: what the draft and its batch are called.
         :raises DraftRefusedError: they cannot be read, or the person has too many drafts.
         """
         limits = self.installation.settings().maximum
         read = reading(lambda: read_pasted(text, limits, has_header=has_header))
-        return self._keep(read, text.encode("utf-8", "replace"), PASTED_NAME, account, person)
+        return self._keep(read, text.encode("utf-8", "replace"), name, account, person)
 
     def all_of(self, person: Person) -> list[DraftView]:
         """The person's drafts, the last changed first."""

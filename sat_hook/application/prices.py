@@ -6,7 +6,7 @@ not be named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -232,6 +232,12 @@ class Prices(Service):
                 f"changes: found more than {MAXIMUM_EXPORTED:,}; expected fewer: choose a shorter period"
             )
         return found
+
+    def names(self, period: Period, person: Person) -> Mapping[str, str]:
+        """The names of the products that were listed at the end of a period, by code."""
+        person.require(Right.VIEW)
+        listed = self._history().listed_at(self._account(period.account), period.until)
+        return {code: product.name for code, product in listed.items()}
 
     def product(self, period: Period, code: str, person: Person) -> ProductHistory:
         """One product's listings, for a picture and a table; without listings if it was never listed."""

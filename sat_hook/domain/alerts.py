@@ -18,6 +18,7 @@ from sat_hook.domain import account as account_events
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import Event, RecordedEvent
+from sat_hook.domain.identity import REQUEST_ID_LENGTH
 from sat_hook.domain.printable import printable
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.domain.status_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
@@ -103,6 +104,12 @@ class Alert:
     occurred_at: datetime
     batch_id: str | None = None
     subject: str | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """The order that it is about; None when it is about something else."""
+        is_order = self.subject is not None and self.key.startswith("event/") and self.subject[:1] == "S"
+        return self.subject if is_order and len(self.subject or "") == REQUEST_ID_LENGTH else None
 
     def __post_init__(self) -> None:
         if not self.key:

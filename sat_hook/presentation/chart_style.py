@@ -140,7 +140,7 @@ DASHES: Mapping[Meaning, str] = {
 """The lines of a step chart: a dash tells them apart, too."""
 
 _RULES = (
-    """.chart{display:block;width:100%;max-width:54rem;height:auto;min-width:560px}
+    """.chart{display:block;width:100%;max-width:54rem;height:auto;min-width:44rem}
 .chart{font:12px system-ui,sans-serif}
 .chart text{fill:var(--ink-2)}
 .chart .figure{fill:var(--ink);font-variant-numeric:tabular-nums}

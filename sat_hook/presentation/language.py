@@ -113,6 +113,14 @@ class Wording:
         )
         return f"{shown}\u00a0WIB"
 
+    def exact(self, moment: datetime) -> str:
+        """A day and time to the second, for the log: ``30 Nov 2026 14:05:09 WIB``."""
+        return f"{self.day(moment.astimezone(WIB).date())} {self.clock(moment)}"
+
+    def recorded(self, text: str) -> str:
+        """A day and time as a report has it, in WIB: ``2026-11-30 14:05:09``; empty for none."""
+        return self.exact(datetime.fromisoformat(text).replace(tzinfo=WIB)) if text else ""
+
     def clock(self, moment: datetime) -> str:
         """A time of a day that is named elsewhere: ``14:05:09 WIB``."""
         return f"{moment.astimezone(WIB):%H:%M:%S}\u00a0WIB"

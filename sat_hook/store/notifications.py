@@ -19,14 +19,14 @@ LAST_ALERT = 2**63 - 1
 class AlertSeen:
     """An alert with whom it reached, and who has acknowledged it.
 
-    :param channels: how many channels of users took it.
+    :param channels: the channels of users that took it, by name.
     """
 
     alert_id: int
     told: ToldAlert
     acknowledged_at: datetime | None
     acknowledged_by: str | None
-    channels: int
+    channels: Sequence[str]
 
 
 class NotificationBook(Statements, room="notifications"):

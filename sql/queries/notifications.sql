@@ -46,11 +46,11 @@ ON CONFLICT DO NOTHING;
 UPDATE sat.alerts SET told_at = coalesce(told_at, :now) WHERE key = ANY (:keys);
 
 -- name: alerts_page(kinds, account, only_open, before_id, limit)
--- A page of alerts, the newest first, each with how many channels of users took it.
+-- A page of alerts, the newest first, each with the channels of users that took it.
 SELECT
     a.alert_id, a.key, a.kind, a.account, a.text, a.occurred_at, a.batch_id, a.subject, a.tries, a.raised_at,
     coalesce(a.told_at, a.notified_at), CASE WHEN a.told_at IS NULL THEN a.trouble END, a.acknowledged_at, a.acknowledged_by,
-    (SELECT count(*) FROM sat.alert_deliveries AS d WHERE d.alert_id = a.alert_id)
+    ARRAY(SELECT DISTINCT d.channel FROM sat.alert_deliveries AS d WHERE d.alert_id = a.alert_id ORDER BY d.channel)
 FROM sat.alerts AS a
 WHERE a.alert_id < :before_id
   AND (:kinds::text[] IS NULL OR a.kind = ANY (:kinds))

@@ -11,7 +11,7 @@ from sat_hook.store.callbacks import CallbackTable
 from sat_hook.store.database import Database
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
-from tests.browser.reading import AXE, AXE_SHA256, read_everywhere
+from tests.browser.reading import AXE, AXE_SHA256, PHONE, read_everywhere
 
 pytestmark = needs_chromium
 
@@ -56,3 +56,12 @@ def test_refused_callbacks_are_told_where_the_account_is(office: Office, page: P
     )
     refused = [(one["reason"], one["refused"]) for one in reply.json()["callbacks"]["refused"]]
     assert refused == [("bad_signature", 12), ("no_order", 1)]
+
+
+def test_the_page_s_entry_of_the_navigation_is_in_sight_on_a_phone(office: Office, page: Page) -> None:
+    """The navigation is one line there, and longer than the window."""
+    office.log_in(page, "adam")
+    page.resize(PHONE)
+    page.open(office.address("/prices"))
+    box = "document.querySelector('.top nav [aria-current]').getBoundingClientRect()"
+    page.wait_for(f"{box}.left >= 0 && {box}.right <= {PHONE}", "the entry within the window")

@@ -101,6 +101,8 @@ def test_a_day_of_an_auditor(office: Office, page: Page, tmp_path: Path) -> None
     page.open(office.address("/audit/acts?user=audi"))
     for text in ("Mengunduh paket bukti", "Audit tahunan 2026", "Masuk ke konsol", "Memverifikasi log"):
         page.wait_for_text(text)
+    assert "konsol atau API" in page.text()
+    assert "plugin:" not in page.text()
     page.open(office.address("/audit/access"))
     page.wait_for_text("Mengunduh paket bukti")
     page.wait_for_text("Dikirim ke HRD")

@@ -122,7 +122,9 @@ def test_a_day_of_operations_by_keyboard(office: Office, page: Page, tmp_path: P
     file = tmp_path / "Token kantor cabang.csv"
     written(downloaded(tmp_path, ".csv").read_text("utf-8-sig").splitlines()[0].split(","), file)
     keys.to("input[type=file]", back=True)
+    assert "belum ada berkas" in page.text()
     keys.choose_file(file)
+    page.wait_for_text(file.name)
     keys.enter("button", "Unggah dan periksa")
 
     # The check says what is wrong and where; she mends two rows in the grid and sets one aside.

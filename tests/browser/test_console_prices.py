@@ -61,6 +61,9 @@ def test_a_user_chooses_and_acknowledges(office: Office, page: Page) -> None:
     page.resize(1280)
     office.log_in(page, "carl")
     page.open(office.address("/notifications"))
+    said = page.evaluate("document.querySelector('td summary').closest('td').innerText")
+    assert "An order has no clear end" in said
+    assert "SAT does not know the order" not in said, "the recorded text is for support"
     before = int(page.evaluate("document.querySelectorAll('input[data-row]').length"))
     assert before
     page.click("input[data-row]")

@@ -19,6 +19,7 @@ from sat_hook.audit.exports import MAXIMUM_PERIOD_DAYS
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.business_day import midnight
 from sat_hook.web.console.audit_log import LogChoiceDep, acts_page
+from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import (
     AuditLogDep,
@@ -94,7 +95,12 @@ def ask_for_pack(
             person=site.person,
         )
     except (ExportRefusedError, ReasonRefusedError) as error:
-        return _packs_page(site, packs, refused=str(error), asked=(since, until, reason, with_personal_data))
+        return _packs_page(
+            site,
+            packs,
+            refused=explained(error, site.wording),
+            asked=(since, until, reason, with_personal_data),
+        )
     packs.start(export.export_id, site.person, runs)
     return site.go(f"/audit/packs/{export.export_id}")
 
@@ -142,7 +148,7 @@ def _packs_page(
     packs: EvidencePacks,
     *,
     cursor: str | None = None,
-    refused: str = "",
+    refused: Explained | None = None,
     asked: tuple[date, date, str, bool] | None = None,
 ) -> Response:
     found = packs.packs(site.person, cursor=cursor)

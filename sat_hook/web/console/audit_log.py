@@ -17,20 +17,13 @@ from sat_hook.domain.business_day import midnight
 from sat_hook.domain.console_users import UserRightsSeen
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
-from sat_hook.domain.rights_seen import HolderChange, HolderKind, RightsSeen, RightsSource
-from sat_hook.web.console import event_words
+from sat_hook.domain.rights_seen import HolderChange, HolderKind, RightsSeen
+from sat_hook.web.console import code_words, event_words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AuditLogDep, ChosenDay, RightsInForceDep, from_address
 
 router = APIRouter(prefix="/audit")
-
-RIGHTS_SOURCES: Mapping[RightsSource, str] = {
-    RightsSource.FILE: _("the rights file"),
-    RightsSource.DEFAULTS: _("the defaults by Airflow's roles"),
-    RightsSource.AUTH_MANAGER: _("Airflow's auth manager, which names no holders"),
-    RightsSource.UNUSABLE: _("a rights file that cannot be used: no user has any right"),
-}
 
 _Text = Annotated[str, StringConstraints(max_length=128)]
 
@@ -126,7 +119,8 @@ def event(position: Annotated[int, Path(ge=1, lt=2**63)], site: SiteDep, log: Au
         details=details,
         entry=entry,
         said=event_words.sentence_of(entry.entry, site.wording),
-        members=list(event_words.members_of(entry.entry.parameters, site.wording)),
+        members=list(event_words.members_of(entry.entry, site.wording)),
+        way=code_words.way_of(entry.entry.cause, site.wording),
         about=_about(entry),
         link=str(site.request.url.replace(query="", fragment="")),
     )
@@ -153,7 +147,7 @@ def list_rights(site: SiteDep, holders: RightsInForceDep, cursor: str | None = N
         shown=holders.shown(site.person),
         words=RIGHTS,
         changes=[(change, _given_and_taken(change.event)) for change in changes.items],
-        sources=RIGHTS_SOURCES,
+        sources=code_words.RIGHTS_SOURCES,
         older=site.url("/audit/rights", cursor=changes.next) if changes.next else "",
     )
 
@@ -193,7 +187,14 @@ def acts_page(
     chosen = {"user": choice.user, "table": table, "since": choice.since or "", "until": choice.until or ""}
     return site.page(
         "audit_acts",
-        rows=[(act, event_words.sentence_of(act.event.entry, site.wording)) for act in found.items],
+        rows=[
+            (
+                act,
+                event_words.sentence_of(act.event.entry, site.wording),
+                code_words.way_of(act.event.entry.cause, site.wording),
+            )
+            for act in found.items
+        ],
         older=site.url(path, **chosen, cursor=found.next) if found.next else "",
         place=path,
         chosen=chosen,

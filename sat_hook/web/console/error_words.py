@@ -21,6 +21,7 @@ from sat_hook.application.errors import (
     StartRefusedError,
     WrongAccountError,
 )
+from sat_hook.audit.errors import ExportRefusedError
 from sat_hook.commands.errors import (
     BatchNotFoundError,
     ContentionError,
@@ -86,6 +87,10 @@ WORDS: Mapping[type[Exception], str] = {
     DecisionNotFoundError: _("There is no such decision."),
     DraftChangedError: _(
         "The draft was changed in the meantime, perhaps in another tab. This is how it is now."
+    ),
+    ExportRefusedError: _(
+        "This pack cannot be made or taken. Its days must be in order and not ahead, and one with personal "
+        "data is only for the person who asked for it."
     ),
     DraftNotFoundError: _("This draft is gone: it was paid or discarded, or it was older than seven days."),
     ListingRefusedError: _("The list cannot be made like this. Choose a narrower filter."),

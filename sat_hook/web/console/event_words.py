@@ -9,6 +9,7 @@ from typing import Any
 from sat_hook.application.order_details import HistoryEntry
 from sat_hook.audit.actions import ActionKind
 from sat_hook.domain.event_record import StreamKind
+from sat_hook.web.console.code_words import CODES
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.member_words import name_of, value_text
@@ -53,7 +54,7 @@ OTHER_EVENTS: Mapping[str, Words] = {
     "BatchWithdrawn": Words(_("Withdrew the batch: %(reason)s"), "none"),
     "ApprovalRejected": Words(_("Rejected %(orders)s orders of %(total_rupiah)s: %(reason)s"), "bad"),
     "BatchRunStarted": Words(_("A run of the batch began"), "none"),
-    "BatchRunRefused": Words(_("A run was looser than the rules and did nothing: %(reason)s"), "bad"),
+    "BatchRunRefused": Words(_("A run was looser than the rules and did nothing"), "bad"),
     "AccountPaused": Words(_("Paused the account: %(reason)s"), "bad"),
     "AccountResumed": Words(_("Resumed the account: %(reason)s"), "good"),
     "ForeignSpendSuspected": Words(
@@ -81,13 +82,13 @@ OTHER_EVENTS: Mapping[str, Words] = {
     "AccountRulesConfirmed": Words(_("Confirmed proposal %(proposal)s: these rules are in force"), "good"),
     "AccountRulesDeclined": Words(_("Declined proposal %(proposal)s: %(reason)s"), "none"),
     "AccountRunStarted": Words(_("Started a run for the account with parameters"), "none"),
-    "AccountRunRefused": Words(_("A run of the account was refused and did nothing: %(reason)s"), "bad"),
+    "AccountRunRefused": Words(_("A run of the account was refused and did nothing"), "bad"),
     "DepositObserved": Words(_("Looked at the deposit for the books: %(saldo_rupiah)s"), "none"),
     "TopUpRecorded": Words(_("Recorded a top-up of %(amount_rupiah)s, reference %(reference)s"), "none"),
     "TopUpReversed": Words(_("Took back the top-up with reference %(reference)s: %(reason)s"), "wait"),
     "SettlementImported": Words(_("Took in the settlement file %(name)s with %(rows)s rows"), "none"),
     "SettlementMappingSaved": Words(_("Kept the way settlement files are read, as %(name)s"), "none"),
-    "SettlementSetAside": Words(_("Set the settlement file %(name)s aside: %(reason)s"), "wait"),
+    "SettlementSetAside": Words(_("Set the settlement file %(name)s aside: %(cause)s"), "wait"),
     "SettlementCleared": Words(_("The settlement file %(name)s needs no decision any more"), "none"),
     "SettlementChosen": Words(_("Chose the settlement file %(name)s: %(reason)s"), "none"),
     "DayClosed": Words(_("Closed %(day)s: %(orders)s orders, %(open_breaks)s open breaks"), "none"),
@@ -168,16 +169,18 @@ def type_text(name: str, wording: Wording) -> str:
     return name if said is None else wording.text(said.text) % _Dots()
 
 
-def members_of(parameters: Mapping[str, Any], wording: Wording) -> Iterator[Member]:
+def members_of(entry: HistoryEntry, wording: Wording) -> Iterator[Member]:
     """The members of an event; those of a part are named after it."""
-    for name, value in parameters.items():
-        yield from _members(name, name_of(name, wording), value, wording)
+    for name, value in entry.parameters.items():
+        yield from _members(entry.kind, name, name_of(name, wording), value, wording)
 
 
-def _members(name: str, title: str, value: Any, wording: Wording) -> Iterator[Member]:
+def _members(kind: str, name: str, title: str, value: Any, wording: Wording) -> Iterator[Member]:
     if isinstance(value, Mapping) and value:
         for inner, part in value.items():
-            yield from _members(inner, f"{title} · {name_of(inner, wording)}", part, wording)
+            # The names in a mapping from other words to codes are those words.
+            member = name if name in CODES else inner
+            yield from _members(kind, member, f"{title} · {name_of(inner, wording)}", part, wording)
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
         heads = tuple(value[0])
         yield Member(
@@ -185,13 +188,13 @@ def _members(name: str, title: str, value: Any, wording: Wording) -> Iterator[Me
             wording.number(len(value)),
             tuple(name_of(head, wording) for head in heads),
             tuple(
-                tuple(value_text(head, line.get(head), wording) for head in heads)
+                tuple(value_text(head, line.get(head), wording, kind) for head in heads)
                 for line in value[:MAXIMUM_LINES]
             ),
             max(0, len(value) - MAXIMUM_LINES),
         )
     else:
-        yield Member(title, value_text(name, value, wording))
+        yield Member(title, value_text(name, value, wording, kind))
 
 
 class _Dots:

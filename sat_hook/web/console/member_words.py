@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from sat_hook.web.console.code_words import code_words
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 
@@ -248,8 +249,11 @@ def name_of(name: str, wording: Wording) -> str:
     return name.replace("_", " ") if words is None else wording.text(words)
 
 
-def value_text(name: str, value: Any, wording: Wording) -> str:
-    """A member's value: money, times and numbers as the language writes them; a dash for none."""
+def value_text(name: str, value: Any, wording: Wording, kind: str = "") -> str:
+    """A member's value: codes in words, money, times and numbers as the language has them; a dash for none.
+
+    :param kind: the event's type.
+    """
     if value is None or value in ("", [], {}):
         return UNKNOWN
     if isinstance(value, bool):
@@ -260,12 +264,14 @@ def value_text(name: str, value: Any, wording: Wording) -> str:
         # Ranges of rows; both ends belong to a range.
         return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in value)
     if isinstance(value, list):
-        return ", ".join(value_text(name, item, wording) for item in value)
+        return ", ".join(value_text(name, item, wording, kind) for item in value)
     if isinstance(value, Mapping):
-        parts = (f"{name_of(key, wording)} {value_text(key, part, wording)}" for key, part in value.items())
+        parts = (
+            f"{name_of(key, wording)} {value_text(key, part, wording, kind)}" for key, part in value.items()
+        )
         return ", ".join(parts)
     if name in _DAYS:
         return wording.day(date.fromisoformat(value))
     if name in _TIMES or name.endswith("_at"):
         return wording.time(datetime.fromisoformat(value))
-    return str(value)
+    return code_words(kind, name, str(value), wording) or str(value)

@@ -40,6 +40,7 @@ from sat_hook.web.console.draft_pages import (
     start_page,
     why,
 )
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AccountsDep, ListingsDep, PayAgainDep, RunsDep
 from sat_hook.web.files import MAXIMUM_FIELDS, as_download, form_by
@@ -82,7 +83,8 @@ def begin(form: UploadForm, site: SiteDep, drafts: DraftsDep, accounts: Accounts
             draft = drafts.create(content, upload.filename, account, site.person, sheet or None)
         else:
             has_header = _text(form, "has_header") == "yes"
-            draft = drafts.paste(pasted, account, site.person, has_header=has_header)
+            name = site.wording.text(_("pasted rows"))
+            draft = drafts.paste(pasted, account, site.person, has_header=has_header, name=name)
     except DraftRefusedError as error:
         known = accounts.by_connection()
         return start_page(site, drafts, known, problem=why(site, error), account=account, pasted=pasted)

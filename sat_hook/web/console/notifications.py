@@ -11,11 +11,16 @@ from sat_hook.application.notifications import ACKNOWLEDGING, MAXIMUM_ACKNOWLEDG
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.errors import NotificationRefusedError
+from sat_hook.web.console.error_words import Explained, explained
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import ALERTS
 from sat_hook.web.dependencies import NotificationsDep
 
 router = APIRouter(prefix="/notifications")
+
+CHANNELS = {"mail": _("E-mail"), "slack": _("Slack"), "telegram": _("Telegram")}
+"""The usual names of channels; others are shown as they are set up."""
 
 _Kinds = Annotated[list[AlertKind] | None, Form()]
 
@@ -44,7 +49,7 @@ def acknowledge(
     try:
         notifications.acknowledge(alert or (), reason, site.person)
     except (ReasonRefusedError, NotificationRefusedError) as error:
-        return _page(site, notifications, refused=str(error))
+        return _page(site, notifications, refused=explained(error, site.wording))
     return site.go("/notifications")
 
 
@@ -61,7 +66,7 @@ def choose(
     try:
         notifications.choose(channel, address, kind or (), site.person, is_digest=is_digest)
     except NotificationRefusedError as error:
-        return _page(site, notifications, refused=str(error))
+        return _page(site, notifications, refused=explained(error, site.wording))
     return site.go("/notifications")
 
 
@@ -73,7 +78,7 @@ def _page(
     *,
     seen: bool = False,
     cursor: str | None = None,
-    refused: str = "",
+    refused: Explained | None = None,
 ) -> Response:
     kinds = [AlertKind(kind)] if kind in list(AlertKind) else None
     found = notifications.alerts(
@@ -88,6 +93,7 @@ def _page(
         older=site.url("/notifications", **chosen, cursor=found.next) if found.next else "",
         chosen=chosen,
         kinds=ALERTS,
+        channel_names=CHANNELS,
         channels=[(one, choices.get(one.name)) for one in notifications.channels(site.person)],
         may_acknowledge=any(site.person.has(right) for right in ACKNOWLEDGING),
         refused=refused,

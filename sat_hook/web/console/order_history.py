@@ -6,16 +6,16 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sat_hook.application.order_details import HistoryEntry
-from sat_hook.domain.order_events import HoldReason, RejectionReason
+from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.people import user_named
 from sat_hook.domain.same_order import CLIENT_NUMBER, PRODUCT_CODE
+from sat_hook.web.console.code_words import code_words
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.member_words import UNKNOWN, value_text
-from sat_hook.web.console.words import HOLDS, REJECTIONS, Words
+from sat_hook.web.console.words import Words
 
 EVENTS: Mapping[str, Words] = {
     "OrderReceived": Words(_("Read from row %(row_number)s of the file"), "none"),
@@ -148,14 +148,15 @@ class Members:
         self._wording = wording
 
     def __getitem__(self, name: str) -> str:
-        return _text(self._entry.kind, name, self._entry.parameters.get(name), self._wording)
+        return _text(self._entry, name, self._wording)
 
 
-def _text(kind: str, name: str, value: Any, wording: Wording) -> str:
+def _text(entry: HistoryEntry, name: str, wording: Wording) -> str:
+    kind, value = entry.kind, entry.parameters.get(name)
     if name == "members" and value:
         return ", ".join(wording.text(MEMBERS[one]) if one in MEMBERS else str(one) for one in value)
-    if name == "reason" and kind == "OrderHeld" and value in list(HoldReason):
-        return wording.text(HOLDS[HoldReason(value)])
-    if name == "reason" and kind == "OrderRejected" and value in list(RejectionReason):
-        return wording.text(REJECTIONS[RejectionReason(value)])
-    return value_text(name, value, wording)
+    if name == "message":
+        # The recorded message is English; its code has words.
+        code = str(entry.parameters.get("code"))
+        return code_words(kind, "code", code, wording) or value_text(name, value, wording)
+    return value_text(name, value, wording, kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -17,10 +17,11 @@ from sat_hook.catalogue.change_words import KINDS, STATUSES, values_of
 from sat_hook.catalogue.errors import TooManyPeriodsError
 from sat_hook.catalogue.weekly import Week
 from sat_hook.domain.business_day import business_day, midnight
-from sat_hook.domain.prices import ChangeKind, ProductChange
+from sat_hook.domain.prices import ChangeKind, PricePeriod, ProductChange
 from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.prices import DayMargin
 from sat_hook.web.console.language import Language, Wording
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import Words
 from sat_hook.web.dependencies import DayQuery, PriceFilesDep, PricesDep
@@ -142,7 +143,12 @@ def compare(
         "prices_compare",
         choice=choice,
         codes=[*codes, *[""] * (MAXIMUM_COMPARED - len(codes))],
-        products=[(history, picture_of(history, site)) for history in histories if history.periods],
+        products=[
+            (history, picture_of(history, site), listings_of(history.shown))
+            for history in histories
+            if history.periods
+        ],
+        statuses=STATUSES,
         unknown=[history.code for history in histories if not history.periods],
     )
 
@@ -156,6 +162,7 @@ def week(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep, of: DayQuery 
         choice=choice,
         summary=summary,
         before=None if summary is None else summary.week.monday - timedelta(days=7),
+        sunday=None if summary is None else summary.week.monday + timedelta(days=6),
         after=_week_after(summary.week) if summary is not None else None,
         statuses=STATUSES,
     )
@@ -170,6 +177,7 @@ def margin(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response
         choice=choice,
         rows=rows,
         products=_totals(rows),
+        names=prices.names(choice.period, site.person) if rows else {},
     )
 
 
@@ -212,6 +220,12 @@ def picture_of(history: ProductHistory, site: Site) -> Markup | None:
     return chart.drawing(drawn, site.wording)
 
 
+def listings_of(periods: Sequence[PricePeriod]) -> list[tuple[PricePeriod, int | None]]:
+    """Listings of a product, the newest first, each with the price before it."""
+    befores = [None, *(period.product.price_rupiah for period in periods)]
+    return list(zip(periods, befores, strict=False))[::-1]
+
+
 def _lines_of(change: ProductChange, wording: Wording) -> Iterator[tuple[str, str, str, str]]:
     """What changed of a product: attribute, before, after, and by how much."""
     for attribute, before, after, moved in values_of(change, wording):
@@ -219,6 +233,8 @@ def _lines_of(change: ProductChange, wording: Wording) -> Iterator[tuple[str, st
 
 
 def _shown(value: str | int | None, wording: Wording) -> str:
+    if value == 0:
+        return wording.text(_("asked for each order"))
     return wording.rupiah(value) if isinstance(value, int) else value or "–"
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from sat_hook.application.prices import MAXIMUM_DAYS, Period
 from sat_hook.catalogue.change_words import STATUSES
 from sat_hook.domain.business_day import business_day, midnight
-from sat_hook.web.console.prices import CHART_DAYS, picture_of
+from sat_hook.web.console.prices import CHART_DAYS, listings_of, picture_of
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import AccountPath, ListingsDep, PricesDep
 
@@ -49,12 +49,11 @@ def product(
     history = prices.product(Period(account, end - timedelta(days=days), end), code, site.person)
     if not history.periods:
         raise HTTPException(404)
-    befores = [None, *(period.product.price_rupiah for period in history.periods)]
     return site.page(
         "product",
         account=account,
         product=history.periods[-1].product,
-        periods=list(zip(history.periods, befores, strict=False))[::-1],
+        periods=listings_of(history.periods),
         picture=picture_of(history, site),
         days=days,
         choices=(7, 30, CHART_DAYS, MAXIMUM_DAYS),

@@ -32,7 +32,7 @@ from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
 from sat_hook.web.console.language import marked as _
-from sat_hook.web.console.words import right_names
+from sat_hook.web.console.words import ALERTS, right_names
 from sat_hook.web.dependencies import SignInsDep, current_person, session_of
 from sat_hook.web.errors import INVALID_REQUEST
 
@@ -286,6 +286,7 @@ def _environment(language: Language) -> jinja2.Environment:
             "ngettext": wording.count,
             "language": language.value,
             "htmx": HTMX,
+            "alert_words": ALERTS,
             "sparkline": sparkline,
             "version": _version(),
         }
@@ -297,6 +298,8 @@ def _environment(language: Language) -> jinja2.Environment:
             "percent": wording.percent,
             "change": wording.change,
             "wib": wording.time,
+            "exact": wording.exact,
+            "recorded": wording.recorded,
             "clock": wording.clock,
             "day": wording.day,
             "weekday": wording.weekday,

@@ -27,7 +27,7 @@ OTHERWISE = {
     "BreaksDep.assignees": "GET /v1/breaks has the assignee of each break",
     "BreaksDep.decide_one": "POST /v1/books/{account}/breaks/{break_id}/{decision}",
     **dict.fromkeys(
-        ("PricesDep.compare", "PricesDep.freshness", "PricesDep.product"),
+        ("PricesDep.compare", "PricesDep.freshness", "PricesDep.names", "PricesDep.product"),
         "GET /v1/price-records and /v1/products have the same records",
     ),
     "PricesDep.margins_by_day": "GET /v1/price-records/margins/file",

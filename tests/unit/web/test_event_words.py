@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import enum
+import typing
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from sat_hook.application.order_details import HistoryEntry
 from sat_hook.application.rights import Right
@@ -14,6 +18,7 @@ from sat_hook.domain.event_record import StreamKind, registered_events
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
 from sat_hook.web.console import event_words
 from sat_hook.web.console.audit_log import RIGHTS
+from sat_hook.web.console.code_words import code_words, way_of
 from sat_hook.web.console.event_words import OTHER_EVENTS, Member, members_of, sentence_of, type_text
 from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.member_words import MEMBERS
@@ -67,7 +72,7 @@ def test_an_event_of_a_later_release_is_shown_by_its_type() -> None:
     """Its members are rows all the same."""
     assert sentence_of(entry("MoonPhaseSeen"), ENGLISH).text == "MoonPhaseSeen"
     assert type_text("MoonPhaseSeen", ENGLISH) == "MoonPhaseSeen"
-    assert list(members_of({"moon_phase": 3}, ENGLISH)) == [Member("moon phase", "3")]
+    assert list(members_of(entry("MoonPhaseSeen", moon_phase=3), ENGLISH)) == [Member("moon phase", "3")]
 
 
 def test_members_are_rows_of_people_s_words() -> None:
@@ -84,7 +89,7 @@ def test_members_are_rows_of_people_s_words() -> None:
         "reference": "2026-11-30",
         "set_aside": [{"row_number": 3, "code": "x"}] * 101,
     }
-    rows = {member.name: member for member in members_of(parameters, ENGLISH)}
+    rows = {member.name: member for member in members_of(entry("OrderReceived", **parameters), ENGLISH)}
     assert rows["total"].value == "Rp\u00a01,250,000"
     assert rows["decided at"].value == "30 Nov 2026 12:04\u00a0WIB"
     assert rows["day"].value == "30 Nov 2026"
@@ -96,3 +101,63 @@ def test_members_are_rows_of_people_s_words() -> None:
     listed = rows["rows set aside"]
     assert (listed.value, listed.heads, listed.lines[0]) == ("101", ("row", "code"), ("3", "x"))
     assert (len(listed.lines), listed.beyond) == (100, 1)
+
+
+def _codes(kind: str, name: str, of: Any) -> Iterator[tuple[str, str, str]]:
+    """The codes that a member of an event may hold, also in its parts: the event, the member, the code."""
+    if isinstance(of, type) and issubclass(of, enum.Enum):
+        yield from ((kind, name, one.value) for one in of)
+    elif typing.get_origin(of) is typing.Literal:
+        yield from ((kind, name, one) for one in typing.get_args(of))
+    elif isinstance(of, type) and issubclass(of, BaseModel):
+        for inner, field in of.model_fields.items():
+            yield from _codes(kind, inner, field.annotation)
+    for part in typing.get_args(of):
+        yield from _codes(kind, name, part)
+
+
+def test_every_code_of_an_event_has_words() -> None:
+    """So no page shows ``own_batch`` or ``settlement`` in a sentence, in either language."""
+    codes = {
+        code
+        for (kind, _), event in registered_events().items()
+        for name, field in event.model_fields.items()
+        for code in _codes(kind, name, field.annotation)
+    }
+    assert len(codes) > 50
+    assert sorted(code for code in codes if code_words(*code, INDONESIAN) is None) == []
+
+
+def test_codes_are_words_in_sentences_and_in_tables() -> None:
+    """A recorded English message gives way to the words for its code; a person's own text stays."""
+    refused = entry("BatchRefused", code="withdrawn", message="withdrawn: Pemenang diganti")
+    assert sentence_of(refused, INDONESIAN).text == "Seluruh batch ditolak: Batch ini ditarik."
+    aside = entry("SettlementSetAside", name="a.csv", cause="undecided", reason="found two")
+    assert "undecided" not in sentence_of(aside, INDONESIAN).text
+    rows = {one.name: one for one in members_of(entry("ApprovalRefused", reason="own_batch"), INDONESIAN)}
+    assert rows["alasan"].value == "batch itu diajukan oleh orang yang menyetujui"
+    listed = members_of(entry("RowsTakenIn", set_aside=[{"verdict": "refused"}]), INDONESIAN)
+    assert [one.lines for one in listed] == [(("tidak diterima",),)]
+    paused = entry("AccountPaused", reason="limit")
+    assert sentence_of(paused, ENGLISH).text == "Paused the account: limit"
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("plugin:sign-in", "konsol atau API"),
+        ("plugin:release:DABC", "satu keputusan atas banyak pesanan"),
+        (
+            "answer at 2026-11-30T05:00:00Z to task bulk_disbursement.approve run r try 1",
+            "jawaban di Airflow",
+        ),
+        ("task nightly_reconciliation.close[2] run manual__1 try 2", "run nightly_reconciliation"),
+        ("task bulk_disbursement/batch_B", "run bulk_disbursement"),
+        ("callback", "callback dari SAT"),
+        ("poll of account demo", "jawaban SAT atas pertanyaan"),
+        ("of a later release", "of a later release"),
+    ],
+)
+def test_the_way_of_an_act_is_in_words(cause: str, said: str) -> None:
+    """The page of who did what says by what means; the event's own page also shows the recorded cause."""
+    assert way_of(cause, INDONESIAN) == said

@@ -88,6 +88,12 @@
       input.form.querySelector("button")?.focus();
     });
 
+  // A file's name is beside its button.
+  document.addEventListener("change", (event) => {
+    const place = closest(event, "input[type=file]")?.parentElement.querySelector("[data-file-name]");
+    if (place && event.target.files.length) place.textContent = event.target.files[0].name;
+  });
+
   // Cells that are pasted beside a field go into the field for them.
   document.addEventListener("paste", (event) => {
     const place = document.querySelector("[data-paste]");
@@ -109,6 +115,10 @@
   document.addEventListener("htmx:afterSettle", offerCalendars);
   addEventListener("pageshow", () => {
     offerCalendars();
+    // On a phone the navigation is one line: the entry of this page is in sight.
+    const entry = document.querySelector(".top nav [aria-current]");
+    const line = entry?.closest("nav");
+    line?.scrollTo(entry.offsetLeft - line.offsetLeft - (line.clientWidth - entry.offsetWidth) / 2, 0);
     for (const form of document.forms) {
       delete form.dataset.sent;
       recount(form);
