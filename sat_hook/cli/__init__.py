@@ -9,10 +9,7 @@ from __future__ import annotations
 import sys
 
 from sat_hook.cli.commands import app
-from sat_hook.cli.errors import sentence_for
-
-INTERRUPTED = 130
-MISTAKE = 2
+from sat_hook.cli.errors import ExitCode, sentence_for
 
 
 def main() -> None:
@@ -23,7 +20,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (head, less) has closed the pipe.
         sys.stderr.close()
@@ -33,4 +30,4 @@ def main() -> None:
         if sentence is None:
             raise
         print(f"sat: {sentence}", file=sys.stderr)
-        sys.exit(MISTAKE)
+        sys.exit(ExitCode.CANNOT_RUN)

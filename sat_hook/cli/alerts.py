@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.errors import ExitCode
 from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, moment
 
-FOUND_TROUBLE = 1
 ALERTS = Columns("when (WIB)", "kind", "account", "what", "told")
 RECHECKS = Columns("day (WIB)", "mark", "account", ">in time", ">late", ">to do", ">missed", ">changed")
 
@@ -63,4 +63,4 @@ def rechecks(
     if not is_written(counts, output):
         console().print(table if counts else "nothing was due")
     if any(count["missed"] for count in counts):
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)

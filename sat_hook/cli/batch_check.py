@@ -8,12 +8,12 @@ import typer
 
 from sat_hook.cli.batch import Account, File, OnBadRows, Reference, read_orders, upload_query
 from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.errors import ExitCode
 from sat_hook.cli.formatting import Columns, counted, facts, rupiah
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FOUND_TROUBLE = 1
 LISTED_ROWS = 50
 ROWS = Columns(">row", "order", "standing", "reason", "message")
 
@@ -46,7 +46,7 @@ def check(
     _print_rows(out, found["findings"], file.name, every=every)
     out.print("Nothing was recorded")
     if found["findings"]:
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
-from sat_hook.cli.errors import UnavailableError
+from sat_hook.cli.errors import ExitCode, UnavailableError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-LEFT_FOR_PEOPLE = 1
-STILL_RUNNING = 3
 LOOK_EVERY_SECONDS = 1.0
 LINE_EVERY_SECONDS = 5.0
 LONGEST_ABSENCE_SECONDS = 120.0
@@ -41,10 +39,10 @@ def watch(
         last = watched(lambda: api.summary(wanted), out, deadline_seconds=timeout)
     if not last["is_over"]:
         out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds; the batch goes on")
-        raise typer.Exit(STILL_RUNNING)
+        raise typer.Exit(ExitCode.STILL_RUNNING)
     _say_end(last, out)
     if last["for_people"] or last["refusal_code"] is not None:
-        raise typer.Exit(LEFT_FOR_PEOPLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def watched(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from sat_hook.cli.context import airflow_of, settings_of
+from sat_hook.cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-STILL_RUNNING = 3
 LOOK_EVERY_SECONDS = 0.5
 
 
@@ -44,6 +44,6 @@ def ask_for_run(
         while not (run := api.progress(run_id, dag_id)).is_final:
             if time.monotonic() >= deadline:
                 out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
-                raise typer.Exit(STILL_RUNNING)
+                raise typer.Exit(ExitCode.STILL_RUNNING)
             time.sleep(LOOK_EVERY_SECONDS)
     return AskedRun(run_id, asked_at, run.state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sat_hook.cli.context import console, database_of, dsn_of, settings_of
+from sat_hook.cli.errors import ExitCode
 from sat_hook.cli.formatting import Columns, moment
 
 app = typer.Typer(
@@ -97,7 +98,7 @@ def partitions(context: typer.Context) -> None:
     for trouble in troubles:
         out.print(trouble, style="yellow", markup=False)
     if troubles:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 @app.command("make-partitions")

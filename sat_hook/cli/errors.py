@@ -1,13 +1,23 @@
-"""Error messages of commands: one line that says where, what was found and what was expected."""
+"""Exit codes of commands, and their errors: one line with where, what was found and what was expected."""
 
 from __future__ import annotations
 
 import sys
+from enum import IntEnum
 from importlib.util import find_spec
 from typing import Self
 
 FULL_PACKAGE = "the full package, sat-bulk-orders: the command works on the database, or on files, by itself"
 ONLY_IN_THE_FULL_PACKAGE = "sat_hook.plugin"
+
+
+class ExitCode(IntEnum):
+    """How a command ends that is not done; docs/deploy.md has the table."""
+
+    FOUND_TROUBLE = 1
+    CANNOT_RUN = 2
+    STILL_RUNNING = 3
+    INTERRUPTED = 130
 
 
 class CommandError(Exception):

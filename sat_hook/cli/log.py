@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from sat_hook.cli.context import console, database_of, settings_of
-from sat_hook.cli.errors import CommandError
+from sat_hook.cli.errors import CommandError, ExitCode
 from sat_hook.cli.settings import CommandSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 log_app = typer.Typer(help="The log of events.", no_args_is_help=True)
 projections_app = typer.Typer(help="The tables derived from the log.", no_args_is_help=True)
 
-FOUND_TROUBLE = 1
 LATE_MINUTES = 10
 """Report an event that no checkpoint covers this long after it was recorded."""
 
@@ -105,7 +104,7 @@ def verify(
         out.print(f"[red]{verification.counts.total():,} problems[/]: {scope}")
     _print_chain(out, verification)
     if not verification.is_clean:
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def _print_chain(out: Console, verification: Verification) -> None:
@@ -168,7 +167,7 @@ def rebuild(
         out.print(f"[green]The derived tables agree with the log[/]: {scope}")
         return
     out.print(f"[red]{comparison.counts.total():,} differences[/]: {scope}")
-    raise typer.Exit(FOUND_TROUBLE)
+    raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def _print(finding: Finding) -> None:

@@ -11,6 +11,7 @@ import typer
 from sat_hook.cli import price_reports
 from sat_hook.cli.context import console
 from sat_hook.cli.dag_runs import AskedRun, ask_for_run
+from sat_hook.cli.errors import ExitCode
 from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import Columns, Rows, plain
 from sat_hook.cli.options import moment_from
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What SAT lists, since when, and what changed.", no_args_is_help=True)
 
 DAG_ID = "product_price_snapshot"
-FOUND_TROUBLE = 1
 MAXIMUM_PERIODS_SHOWN = 20
 PERIODS = Columns("since (WIB)", "until (WIB)", ">price", ">by", "status", "name")
 ATTEMPTS = Columns("asked at (WIB)", "came to", ">listed", ">changes", ">unconfirmed", "by", "reason")
@@ -150,7 +150,7 @@ def attempts(
             )
         opened.out.print(table)
         if opened.tell_gaps(period):
-            raise typer.Exit(FOUND_TROUBLE)
+            raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 @app.command("snapshot")
@@ -181,7 +181,7 @@ def snapshot(
     with prices_context(context, None) as opened:
         _tell_run(opened, run)
     if run.state != "success":
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def _tell_run(opened: PricesContext, run: AskedRun) -> None:

@@ -14,14 +14,13 @@ import typer
 from sat_hook.cli.books import Named, show_breaks, show_days, show_files, show_saldo, show_versions
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.dag_runs import ask_for_run
-from sat_hook.cli.errors import CommandError
+from sat_hook.cli.errors import CommandError, ExitCode
 from sat_hook.cli.for_programs import Form, Output, is_written
 from sat_hook.cli.formatting import rupiah
 from sat_hook.cli.options import Reason, day_from, moment_from, rupiah_from
 
 DAG_ID = "nightly_reconciliation"
 BREAK_ID = re.compile(r"K[A-Z2-7]{15}")
-FOUND_TROUBLE = 1
 
 app = typer.Typer(no_args_is_help=True, help="Close days, read their breaks, decide and sign them.")
 topup_app = typer.Typer(no_args_is_help=True, help="Top-ups of deposits.")
@@ -57,7 +56,7 @@ def close(
     out.print(f"the run ended: {state}")
     if state != "success":
         out.print("why: the log of its red task, see the link above")
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 @app.command("list")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.context import console, database_of, settings_of
-from sat_hook.cli.errors import CommandError
+from sat_hook.cli.errors import CommandError, ExitCode
 from sat_hook.cli.formatting import moment
 from sat_hook.cli.options import moment_from
 from sat_hook.domain.business_day import business_day, midnight
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sat_hook.audit.findings import Finding
     from sat_hook.audit.replay import Replay, ReportMaker, StateLine
     from sat_hook.store.database import Database
-
-FOUND_TROUBLE = 1
 
 
 def replay(
@@ -74,7 +72,7 @@ def replay(
         )
     _print_replay(out, replayed)
     if not replayed.is_clean:
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def _position(database: Database, option: str, text: str) -> int:

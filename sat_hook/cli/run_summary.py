@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sat_hook.cli.errors import ExitCode
 from sat_hook.cli.formatting import STYLES, Columns, counted, facts, rupiah
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from sat_hook.cli.airflow_api import AirflowApi
 
-RUN_FAILED = 1
-STILL_RUNNING = 3
 STATES = Columns("state", ">orders", ">quoted", ">charged")
 
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the run to its end")]
@@ -116,6 +115,6 @@ def exit_as_the_run_did(state: str | None) -> None:
     :raises typer.Exit: unless the run succeeded.
     """
     if state == "failed":
-        raise typer.Exit(RUN_FAILED)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
     if state is None:
-        raise typer.Exit(STILL_RUNNING)
+        raise typer.Exit(ExitCode.STILL_RUNNING)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli.context import console
-from sat_hook.cli.errors import CommandError
+from sat_hook.cli.errors import CommandError, ExitCode
 from sat_hook.cli.formatting import Columns, counted, facts, rupiah
 from sat_hook.domain.masking import masked_number
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sat_hook.reconciliation.settlement_rows import SettlementRows
 
-FOUND_TROUBLE = 1
 LISTED_ROWS = 50
 MAPPING_FILE = "mapping.json"
 MAXIMUM_READ_BYTES = 513 * 1024 * 1024
@@ -71,7 +70,7 @@ def preview(
             out.print(f"The first {len(shown):,} of {len(aside):,} rows; all of them: --all")
     out.print("\nNothing was recorded")
     if len(aside) or any(note.is_doubt for note in rows.notes):
-        raise typer.Exit(FOUND_TROUBLE)
+        raise typer.Exit(ExitCode.FOUND_TROUBLE)
 
 
 def _content(path: Path) -> bytes:
