@@ -7,9 +7,20 @@ No module here imports Airflow.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import typer
 
 from sat_hook.cli.commands import app
 from sat_hook.cli.errors import ExitCode, sentence_for
+
+
+@cache
+def command() -> Callable[[], Any]:
+    """``sat`` with all its commands; built once in a process, because that takes longer than most calls."""
+    return typer.main.get_command(app)
 
 
 def main() -> None:
@@ -18,7 +29,7 @@ def main() -> None:
     Exit code 0: done. 1: the command ran and found a problem. 2: it could not run; standard error has the
     reason in one line."""
     try:
-        app()
+        command()()
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
