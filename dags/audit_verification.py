@@ -1,8 +1,8 @@
 """Verifies the log every night, as `sat log verify` does, and alerts people to any problem.
 
-It checks digests, versions, every checkpoint and their chain, and the newest published copy: on Sundays (WIB)
-for the whole log, on other days for the last two days. Damage is an alert and a failed task until a person
-has looked at it; stopped checkpoints are one alert a day.
+It checks digests, versions, every checkpoint and their chain, and the newest published copy: of what is newer
+than the last verification that found nothing. `audit_full_verification` verifies older events. Damage is an
+alert and a failed task until a person has looked at it; stopped checkpoints are one alert a day.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ with DAG(
             None,
             type=["null", "boolean"],
             title="Everything",
-            description="Whatever was ever recorded, or the last two days; by default everything on Sundays",
+            description="All that was ever recorded; else what is newer than the last good verification",
         ),
     },
 ) as dag:

@@ -122,4 +122,5 @@ GRANT EXECUTE ON FUNCTION sat.price_lock_class() TO sat_writer;
 -- Checkpoints: evidence.
 GRANT SELECT, INSERT (document, digest, key_id, signature) ON sat.checkpoints TO sat_writer;
 GRANT EXECUTE ON FUNCTION sat.checkpoint_lock_class() TO sat_writer;
-GRANT SELECT ON sat.checkpoints TO sat_reader;
+GRANT SELECT ON sat.checkpoints, sat.full_verification TO sat_reader;
+GRANT SELECT, INSERT, UPDATE ON sat.full_verification TO sat_writer;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,21 +28,20 @@ from sat_hook.audit.errors import (
     UnknownAuditKeyError,
 )
 from sat_hook.audit.exports import load_export, record_written, requested_by
-from sat_hook.audit.findings import Finding
+from sat_hook.audit.findings import Finding, Report
+from sat_hook.audit.full_verification import BETWEEN_ROUNDS, FullVerification, Progress, progress_of
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
-from sat_hook.audit.log_verification import Verification, record_verification, verify_log
+from sat_hook.audit.log_verification import Verification, last_verified, record_verification, verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.publication import Publication
 from sat_hook.audit.signed_statuses import SATKeys
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import Alert, AlertKind
-from sat_hook.domain.business_day import WIB
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.postgres import PostgresEventStore
 
-SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
 STRAYS_SINCE = timedelta(hours=2)
 """How far back a run looks for rows that are not checkpoints. The nightly verification checks all rows."""
@@ -90,29 +90,20 @@ class LogAudit:
             self._damaged(f"next_checkpoint/{error}", f"no checkpoint can be made: {error}")
             raise
 
-    def verify(
-        self, sat_keys: SATKeys, keyless: Sequence[str], *, everything: bool | None, days: int
-    ) -> Verification:
+    def verify(self, sat_keys: SATKeys, keyless: Sequence[str], *, everything: bool) -> Verification:
         """Verify the log, record that in it, and raise alerts for what was found.
 
         :param keyless: the connections without a key of SAT's.
-        :param everything: verify all that was ever recorded; None: everything on Sundays (WIB), else the last
-            ``days`` from the beginning of a checkpoint.
+        :param everything: verify all that was ever recorded; else what is newer than the last checkpoint of
+            the last verification that found nothing.
         :raises LogDamagedError: the log is damaged.
         """
         now = self.handler.clock.now()
-        if everything is None:
-            everything = is_day_for_everything(now)
         trust = Trust(self.keys, self.publication, sat_keys=sat_keys)
-        findings = LogTrouble(now)
-
-        def report(finding: Finding) -> None:
-            findings(finding)
-            if findings.found <= MAXIMUM_FINDINGS_LOGGED:
-                _log.error("%s", finding)
-
-        since = None if everything else now - timedelta(days=days)
-        verified = verify_log(self.store.database, report, trust, since=since)
+        findings, report = _told_and_logged(now)
+        before = None if everything else last_verified(self.store.database, is_clean=True)
+        checkpoint = 0 if before is None else before.checkpoints
+        verified = verify_log(self.store.database, report, trust, after_checkpoint=checkpoint)
         unproven = [
             *lateness(self.store.database, verified, now),
             *unchecked_statuses(verified, keyless, now),
@@ -129,6 +120,35 @@ class LogAudit:
         _log.info("The log is whole: %s, %s checkpoints.", scope, chain.checkpoints)
         _log.info("Signed statuses held against SAT's keys: %s.", verified.statuses_checked)
         return verified
+
+    def verify_parts(self, sat_keys: SATKeys, signer: AuditSigner, budget_seconds: float) -> Progress | None:
+        """Go on with verifying everything, part after part, for some seconds.
+
+        A round that ends is recorded in the log. The next one begins a day later.
+
+        :returns: how far the round has come; None when none is due.
+        :raises LogDamagedError: the log is damaged. Alerts say so, and the next call goes on after it.
+        """
+        now, database = self.handler.clock.now(), self.store.database
+        trust = Trust(self.keys, self.publication, sat_keys=sat_keys)
+        full = FullVerification(database, trust, signer)
+        last = last_verified(database, is_everything=True)
+        progress = progress_of(database, self.keys, None if last is None else last.began_at)
+        if progress is None:
+            if last is not None and now - last.ended_at < BETWEEN_ROUNDS:
+                return None
+            progress = Progress(began_at=now)
+        findings, report = _told_and_logged(now)
+        until = time.monotonic() + budget_seconds
+        progress, verified = full.go_on(progress, report, lambda: time.monotonic() < until)
+        self.alerts.add(findings.alerts())
+        if verified is not None:
+            began = progress.began_at
+            record_verification(self.handler, verified, trust, began, self.provenance, is_everything=True)
+        _log.info("Verified up to checkpoint %s of everything.", progress.checkpoints)
+        if findings.found:
+            raise LogDamagedError(f"{findings.found:,} problems in older events; run: sat log verify")
+        return progress
 
     def write_pack(
         self, export_id: str, signer: AuditSigner, folder: Path | None, keep: Callable[[Path], str]
@@ -163,6 +183,12 @@ class LogAudit:
         self.alerts.add([Alert(f"log_damaged/{key}", AlertKind.LOG_DAMAGED, EVERY_ACCOUNT, text, now)])
 
 
-def is_day_for_everything(moment: datetime) -> bool:
-    """Whether a night's verification reads the whole log: on Sundays (WIB)."""
-    return moment.astimezone(WIB).weekday() == SUNDAY
+def _told_and_logged(now: datetime) -> tuple[LogTrouble, Report]:
+    findings = LogTrouble(now)
+
+    def report(finding: Finding) -> None:
+        findings(finding)
+        if findings.found <= MAXIMUM_FINDINGS_LOGGED:
+            _log.error("%s", finding)
+
+    return findings, report

@@ -10,6 +10,8 @@ from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.service import Service
 from sat_hook.audit.checkpoints import last_checkpoint
+from sat_hook.audit.full_verification import Progress, progress_of
+from sat_hook.audit.log_verification import LastVerified, last_verified
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.checkpoint import CheckpointText
@@ -22,6 +24,7 @@ from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.log_pages import LogPages, LogSlice
 
 VERIFICATION_DAG = "audit_verification"
+FULL_VERIFICATION_DAG = "audit_full_verification"
 MAXIMUM_SHOWN = 30
 ALERTS_ABOUT_THE_LOG = (
     AlertKind.LOG_FORKED,
@@ -58,6 +61,18 @@ class LogCover:
     key_id: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullStanding:
+    """The verification of everything.
+
+    :param last: the last one that ended.
+    :param under_way: how far the one that is under way has come; the signature is not verified here.
+    """
+
+    last: LastVerified | None
+    under_way: Progress | None
+
+
 @dataclass(frozen=True, slots=True)
 class Verifications(Service):
     """Reads and starts verifications."""
@@ -77,6 +92,14 @@ class Verifications(Service):
             last_position=newest[0].position if newest else 0,
             checkpoint=None if checkpoint is None else checkpoint.text,
             key_id=None if checkpoint is None else checkpoint.key_id,
+        )
+
+    def full(self, person: Person) -> FullStanding:
+        """When everything was verified last, and how far the next verification of everything has come."""
+        person.require(Right.AUDIT)
+        last = last_verified(self.database, is_everything=True)
+        return FullStanding(
+            last=last, under_way=progress_of(self.database, None, None if last is None else last.began_at)
         )
 
     def alerts(self, person: Person) -> tuple[ToldAlert, ...]:

@@ -116,20 +116,18 @@ BEGINNING = Start(1, None, None)
 """Verifies everything, including events inserted below the first position."""
 
 
-def start_since(connection: Connection, since: datetime, keys: AuditVerifier | None = None) -> Start:
-    """Where to begin, to verify everything recorded since then.
+def start_after(connection: Connection, number: int, keys: AuditVerifier | None = None) -> Start:
+    """Where to begin, to verify everything after a checkpoint; at the beginning, for number 0.
 
-    Rows that are not links of the chain do not change the beginning, whatever time and number they have.
+    Rows that are not links of the chain do not change the beginning, whatever number they have.
 
     :param keys: trusted public keys; None: signatures are not checked.
     """
     table = CheckpointTable(OneTransaction(connection))
-    last = last_checkpoint(table, keys)
+    last = last_checkpoint(table, keys) if number else None
     if last is None:
         return BEGINNING
-    number = min(table.first_number_since(since), last.text.number + 1)
-    if number == 1:
-        return BEGINNING
+    number = min(number, last.text.number) + 1
     after, kept = table.at(number), table.at(number - 1)
     linked = (before for before in kept for link in after if is_link(link, before, keys))
     # Without a link after it, take a signed one, or else any; it is verified like the others.
@@ -142,13 +140,14 @@ def start_since(connection: Connection, since: datetime, keys: AuditVerifier | N
 
 
 def verify_chain(
-    connection: Connection, report: Report, trust: Trust, start: Start = BEGINNING
+    connection: Connection, report: Report, trust: Trust, start: Start = BEGINNING, last: int | None = None
 ) -> ChainVerified:
     """Verify every checkpoint in the snapshot of the connection's transaction, and report findings.
 
     :param start: where to begin; for the checkpoint before it, only text and signature are verified.
+    :param last: the number of the last checkpoint to verify; later events are then not counted. None: all.
     """
-    return _Chain(connection, report, trust, start).verify()
+    return _Chain(connection, report, trust, start, last).verify()
 
 
 def verify_published(database: Database, checkpoints: int, report: Report, trust: Trust) -> int | None:
@@ -182,11 +181,14 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
 
 
 class _Chain:
-    def __init__(self, connection: Connection, report: Report, trust: Trust, start: Start) -> None:
+    def __init__(
+        self, connection: Connection, report: Report, trust: Trust, start: Start, last: int | None
+    ) -> None:
         self._table = CheckpointTable(OneTransaction(connection))
         self._report = report
         self._trust = trust
         self._start = start
+        self._last = last
         self._backdated: list[Leaf] = []
 
     def verify(self) -> ChainVerified:
@@ -194,6 +196,8 @@ class _Chain:
         leaves = _Ahead(self._in_time(self._table.leaves(self._start.position, any_time=True)))
         last = self._start.before
         for number, candidates in self._table.after(self._start.number - 1):
+            if self._last is not None and number > self._last:
+                break
             checkpoint = self._chosen(number, count + 1, candidates, last)
             if checkpoint is None:
                 continue
@@ -235,8 +239,9 @@ class _Chain:
                 )
             self._verify_range(number, text, leaves)
             next_position, covered = text.last_position + 1, text.last_position
-        since = leaves.next_recorded_at
-        rest = leaves.count_rest()
+        since, rest = None, 0
+        if self._last is None:
+            since, rest = leaves.next_recorded_at, leaves.count_rest()
         has_keys = self._trust.keys is not None
         backdated = tuple(self._backdated)
         return ChainVerified(self._start.number, count, covered, rest, since, has_keys, backdated)

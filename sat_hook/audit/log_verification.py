@@ -8,10 +8,12 @@ the published copies reveal it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
+from typing import NamedTuple
 
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
@@ -19,8 +21,9 @@ from pydantic import ValidationError
 from sat_hook.audit.checkpoint_verification import (
     BEGINNING,
     ChainVerified,
+    Start,
     Trust,
-    start_since,
+    start_after,
     verify_chain,
     verify_published,
 )
@@ -33,18 +36,21 @@ from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
-from sat_hook.domain.errors import UnknownEventError
-from sat_hook.domain.event_record import Provenance, RecordedEvent
+from sat_hook.domain.errors import UnknownEventError, UnreadableCheckpointError
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId
 from sat_hook.domain.identity import log_id
 from sat_hook.domain.order_events import SignedStatus, StatusMismatched
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.store.database import Database
 from sat_hook.store.evidence import Evidence
-from sat_hook.store.log import Placed, each_stream
+from sat_hook.store.log import Placed, each_stream, newest_versions
+from sat_hook.store.log_pages import LAST_POSITION, LogPages, LogSlice
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.projections import DerivedTables
 
 EVIDENCE_PER_LOOKUP = 1000
+STREAMS_PER_LOOKUP = 1000
+VERIFICATIONS_PER_READ = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,12 @@ class Verification:
 
 
 def verify_log(
-    database: Database, report: Report, trust: Trust | None = None, *, since: datetime | None = None
+    database: Database, report: Report, trust: Trust | None = None, *, after_checkpoint: int = 0
 ) -> Verification:
     """Verify the log in one snapshot and call ``report`` with every problem as it is found.
 
-    :param since: verify only what was recorded since then, from the start of its checkpoint, and the signed
-        texts it refers to; skips heads without events, callbacks and prices. Default: everything.
+    :param after_checkpoint: verify only what is newer than this checkpoint, and the signed texts it refers
+        to; skips heads without events, callbacks and prices. Default: everything.
     :param database: any role that may read events; if it may read evidence, its bytes are checked too.
     :param trust: public keys and the place of publication, for what the database alone cannot prove.
     :raises PublicationError: the place of publication cannot be read.
@@ -93,15 +99,14 @@ def verify_log(
     # Before the snapshot, so that the snapshot has every event up to it.
     closed = PostgresEventStore(database).horizon()
     with database.transaction(snapshot=True) as connection:
-        start = BEGINNING if since is None else start_since(connection, since, trust.keys)
+        start = start_after(connection, after_checkpoint, trust.keys)
         evidence = Evidence(connection)
         evidence_read = evidence.may_read_bytes()
         counted = Counted(report)
         checks = StatusChecks(evidence, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
-        verifier = _Verifier(connection, counted, start.position, evidence_read, checks)
+        verifier = _Verifier(connection, counted, start.position, None, evidence_read, checks)
         verifier.verify_streams()
-        days = None if since is None else business_day(since)
-        report_usage(DerivedTables(connection).differing_usage(days), counted)
+        report_usage(DerivedTables(connection).differing_usage(_day_before(start)), counted)
         if start is BEGINNING:
             verifier.verify_heads()
             verifier.verify_evidence()
@@ -122,6 +127,55 @@ def verify_log(
         None if checks is None else checks.checked,
         {} if checks is None else checks.unchecked,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PartVerified:
+    """What was verified of a range of checkpoints. ``checkpoints`` is the number of the last one.
+
+    :param streams: streams that begin in it.
+    """
+
+    checkpoints: int
+    covered_position: int
+    events: int
+    streams: int
+    statuses_checked: int | None
+
+
+def verify_part(
+    database: Database, report: Report, trust: Trust, after_checkpoint: int, checkpoints: int
+) -> PartVerified | None:
+    """Verify the events under a few checkpoints, these checkpoints, and the signed texts of the events.
+
+    :returns: None when there is no later checkpoint.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    with database.transaction(snapshot=True) as connection:
+        start = start_after(connection, after_checkpoint, trust.keys)
+        if start.number <= after_checkpoint:
+            return None
+        chain = verify_chain(connection, report, trust, start, after_checkpoint + checkpoints)
+        if chain.checkpoints <= after_checkpoint:
+            return None
+        evidence = Evidence(connection)
+        evidence_read = evidence.may_read_bytes()
+        counted = Counted(report)
+        checks = StatusChecks(evidence, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
+        verifier = _Verifier(
+            connection, counted, start.position, chain.covered_position, evidence_read, checks
+        )
+        verifier.verify_streams()
+    checked = None if checks is None else checks.checked
+    return PartVerified(chain.checkpoints, chain.covered_position, verifier.events, verifier.streams, checked)
+
+
+def _day_before(start: Start) -> date | None:
+    """The business day of the last event before the start."""
+    try:
+        return business_day(start.before.text.recorded_to) if start.before is not None else None
+    except UnreadableCheckpointError:
+        return None
 
 
 def record_verification(
@@ -156,32 +210,85 @@ def record_verification(
     handler.apply_to(VERIFICATIONS, log_id(), Record(event), provenance)
 
 
+class LastVerified(NamedTuple):
+    """A verification that the log records: its last checkpoint, and when it began and ended."""
+
+    checkpoints: int
+    position: int
+    began_at: datetime
+    ended_at: datetime
+
+
+def last_verified(
+    database: Database, *, is_clean: bool = False, is_everything: bool = False
+) -> LastVerified | None:
+    """The last verification in the log; None when there is none.
+
+    :param is_clean: the last that found nothing, and beside which no other verification found something.
+    :param is_everything: the last of everything.
+    """
+    last: LastVerified | None = None
+    for event, at in _verifications(database):
+        if last is not None and at <= last.began_at:
+            break
+        if is_clean and event.findings:
+            last = None
+        elif last is None and (event.is_everything or not is_everything):
+            last = LastVerified(event.checkpoints, event.covered_position, event.began_at, at)
+            if not is_clean:
+                break
+    return last
+
+
+def _verifications(database: Database) -> Iterator[tuple[LogVerified, datetime]]:
+    """The verifications that the log records, and when each ended, the newest first."""
+    pages, before = LogPages(database), LAST_POSITION
+    while page := pages.newest(LogSlice(types=(LogVerified.__name__,)), VERIFICATIONS_PER_READ, before):
+        for recorded in page:
+            with suppress(UnknownEventError, ValidationError):  # the verification itself reports it
+                event = recorded.event
+                assert isinstance(event, LogVerified)
+                yield event, recorded.occurred_at
+        before = page[-1].position
+
+
 @dataclass(slots=True)
 class _Verifier:
     connection: Connection
     report: Counted
     first_position: int | None
+    last_position: int | None
     may_read_evidence: bool
     checks: StatusChecks | None
     events: int = 0
     streams: int = 0
     price_lists: dict[int, PriceListChanged] = field(default_factory=dict)
     _named: dict[str, RecordedEvent] = field(default_factory=dict)
+    _last: list[Placed] = field(default_factory=list)
 
     def verify_streams(self) -> None:
         unplaced = partial(report_unplaced, self.report)
-        for _, placed in each_stream(self.connection, unplaced, first_position=self.first_position):
-            self.streams += 1
+        for _, placed in each_stream(
+            self.connection,
+            unplaced,
+            first_position=self.first_position,
+            last_position=self.last_position,
+        ):
             last: Placed | None = None
             for item in placed:
                 self.events += 1
+                # Of a part of the log, the streams that begin in it: so each is counted once in all parts.
+                self.streams += last is None and (self.last_position is None or item.recorded.version == 1)
                 self._verify_place(item.recorded, last.recorded if last else None)
                 self._verify_content(item.recorded)
                 last = item
             assert last is not None
-            self._verify_head(last)
+            self._last.append(last)
+            if len(self._last) >= STREAMS_PER_LOOKUP:
+                self._verify_heads()
             if self.checks is not None and self.checks.waiting >= EVIDENCE_PER_LOOKUP:
                 self.checks.look_up()
+        self._verify_heads()
         self._look_up_evidence()
         if self.checks is not None:
             self.checks.look_up()
@@ -249,6 +356,16 @@ class _Verifier:
                 self._named.setdefault(event.evidence_digest, recorded)
                 if len(self._named) >= EVIDENCE_PER_LOOKUP:
                     self._look_up_evidence()
+
+    def _verify_heads(self) -> None:
+        """Verify the heads of streams, but of those that go on after the verified part."""
+        goes_on: dict[StreamId, int] = {}
+        if self.last_position is not None:
+            goes_on = newest_versions(self.connection, [item.recorded.stream for item in self._last])
+        for last in self._last:
+            if goes_on.get(last.recorded.stream, 0) <= last.recorded.version:
+                self._verify_head(last)
+        self._last.clear()
 
     def _verify_head(self, last: Placed) -> None:
         recorded, head = last

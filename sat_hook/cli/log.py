@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sat_hook.audit.findings import Finding
     from sat_hook.audit.keys import AuditVerifier
-    from sat_hook.audit.log_verification import Verification
+    from sat_hook.audit.log_verification import LastVerified, Verification
     from sat_hook.audit.publication import PublishedReader
     from sat_hook.audit.signed_statuses import SATKeys
 
@@ -75,20 +75,27 @@ def verify(
             "SAT_WITHDRAWN_KEYS)",
         ),
     ] = None,
+    only_new: Annotated[
+        bool,
+        typer.Option("--new", help="Only what is newer than the last verification that found nothing"),
+    ] = False,
 ) -> None:
     """Verify digests, versions, heads, event types, evidence, every checkpoint and what was published.
 
     Exit code 1 when something is wrong; each line says what and where.
     """
     from sat_hook.audit.checkpoint_verification import Trust
-    from sat_hook.audit.log_verification import verify_log
+    from sat_hook.audit.log_verification import last_verified, verify_log
 
     out, settings = console(), settings_of(context)
     uri = settings.get("SAT_CHECKPOINTS_URI") or "" if published is None else published
     signing = sat_keys(settings, sat_key or [], withdrawn or [])
     trust = Trust(audit_keys(settings, public_key or []), published_at(uri), every_copy, signing)
     with database_of(settings, "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN") as database:
-        verification = verify_log(database, _print, trust)
+        before = last_verified(database, is_clean=True) if only_new else None
+        after = 0 if before is None else before.checkpoints
+        verification = verify_log(database, _print, trust, after_checkpoint=after)
+        full = last_verified(database, is_everything=True)
     evidence = "with the bytes of its evidence" if verification.evidence_read else "without evidence bytes"
     if verification.statuses_checked is not None:
         evidence += f", {verification.statuses_checked:,} signed statuses held against SAT's keys"
@@ -103,8 +110,24 @@ def verify(
     else:
         out.print(f"[red]{verification.counts.total():,} problems[/]: {scope}")
     _print_chain(out, verification)
+    _print_extent(out, verification, full)
     if not verification.is_clean:
         raise typer.Exit(ExitCode.FOUND_TROUBLE)
+
+
+def _print_extent(out: Console, verification: Verification, full: LastVerified | None) -> None:
+    """Print how far back this went, and when everything was verified last, by the log's own record."""
+    from sat_hook.cli.formatting import moment
+
+    first = verification.chain.first_checkpoint
+    what = "Everything was verified" if first == 1 else f"Verified from checkpoint {first:,} on"
+    recorded = (
+        "no verification of everything is recorded yet"
+        if full is None
+        else f"the last recorded verification of everything ended {moment(full.ended_at)} WIB, up to "
+        f"position {full.position:,}"
+    )
+    out.print(f"{what}; {recorded}")
 
 
 def _print_chain(out: Console, verification: Verification) -> None:

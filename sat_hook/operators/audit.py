@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.log_audit import LogAudit
 from sat_hook.domain.event_record import Provenance
@@ -69,25 +70,23 @@ class SATVerifyLogOperator(SATAuditOperator):
     and signatures that could not be checked raise an alert each day without failing the task, because no
     damage was found.
 
-    :param everything: verify all that was ever recorded; None: everything on Sundays (WIB), else the last
-        days (templated).
-    :param days: the number of those days, from the beginning of a checkpoint.
+    :param everything: verify all that was ever recorded; else what is newer than the last verification that
+        found nothing (templated).
     """
 
     template_fields: Sequence[str] = ("everything",)
     component = "sat verify"
 
-    def __init__(self, *, everything: bool | str | None = None, days: int = 2, **kwargs: Any) -> None:
+    def __init__(self, *, everything: bool | str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.everything = everything
-        self.days = days
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Verify the log, record that in it, and return what was verified."""
         with failing_for_good():
             sat_keys, keyless = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
             audit = self.audit(asked_by(context))
-            verified = audit.verify(sat_keys, keyless, everything=self.is_everything, days=self.days)
+            verified = audit.verify(sat_keys, keyless, everything=self.is_everything)
         return {
             "events": verified.events,
             "from_checkpoint": verified.chain.first_checkpoint,
@@ -96,11 +95,43 @@ class SATVerifyLogOperator(SATAuditOperator):
         }
 
     @property
-    def is_everything(self) -> bool | None:
-        """Whether this run verifies everything; None when the day decides."""
-        if self.everything in (None, "", "None"):
-            return None
+    def is_everything(self) -> bool:
+        """Whether this run verifies everything."""
         return str(self.everything).lower() == "true"
+
+
+class SATVerifyPartsOperator(SATAuditOperator):
+    """Go on with verifying everything that was ever recorded, for a share of the time between two runs.
+
+    Damage fails the run that finds it and raises alerts; the next run goes on after it.
+
+    :param core_share: the share of a processor core, more than 0 and at most 1 (templated).
+    :param interval_seconds: the time between two runs.
+    """
+
+    template_fields: Sequence[str] = ("core_share",)
+    component = "sat verify"
+
+    def __init__(
+        self, *, core_share: float | str = 0.1, interval_seconds: float = 600, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.core_share = core_share
+        self.interval_seconds = interval_seconds
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify for a while; return how far it has come."""
+        share = float(self.core_share)
+        if not 0 < share <= 1:
+            raise AirflowFailException(f"core_share: found {share}, expected more than 0 and at most 1")
+        with failing_for_good():
+            sat_keys, _ = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
+            signer = audit_signer(self.audit_conn_id)
+            audit = self.audit(provenance_of(context))
+            progress = audit.verify_parts(sat_keys, signer, share * self.interval_seconds)
+        if progress is None:
+            return {}
+        return {"checkpoints": progress.checkpoints, "position": progress.covered_position}
 
 
 class SATExportOperator(SATAuditOperator):

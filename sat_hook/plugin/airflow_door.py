@@ -21,7 +21,7 @@ from sat_hook.application.errors import RightMissingError, RightsFileError
 from sat_hook.application.evidence_packs import EXPORT_DAG
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.runs import BATCH_DAG, CLOSING_DAG, REJECT
-from sat_hook.application.verifications import VERIFICATION_DAG
+from sat_hook.application.verifications import FULL_VERIFICATION_DAG, VERIFICATION_DAG
 
 if TYPE_CHECKING:
     from sat_hook.plugin.airflow_host import AirflowHost
@@ -47,6 +47,7 @@ LOCKS: Mapping[str, Lock] = {
     CLOSING_DAG: Lock((Right.FINANCE,), (Right.FINANCE,)),
     EXPORT_DAG: Lock((Right.AUDIT,), (Right.AUDIT,)),
     VERIFICATION_DAG: Lock((Right.AUDIT,), (Right.AUDIT,)),
+    FULL_VERIFICATION_DAG: Lock((Right.AUDIT,), (Right.AUDIT,)),
 }
 """The DAGs whose runs people start by right. Others only repeat what their schedule does."""
 

@@ -52,9 +52,13 @@ class CheckpointTable(Statements, room="checkpoints"):
         """The highest position of the log, settled or not; 0 when the log is empty."""
         return int(run(self._database, queries("events").newest_position))
 
-    def first_number_since(self, moment: datetime) -> int:
-        """The first number that claims events recorded since then; after the last one when none does."""
-        return int(self._run(self._sql.first_number_since, since=moment))
+    def full_verification(self) -> tuple[str, str, str] | None:
+        """How far the verification of everything has come: text, id of the key, signature."""
+        rows = self._run(self._sql.full_verification)
+        return rows[0] if rows else None
+
+    def keep_full_verification(self, progress: str, key_id: str, signature: str) -> None:
+        self._run(self._sql.keep_full_verification, progress=progress, key_id=key_id, signature=signature)
 
     def covering(self, position: int) -> Checkpoint | None:
         """The checkpoint over a position, if there is one already."""

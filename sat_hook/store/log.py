@@ -82,6 +82,12 @@ def _placed(rows: Iterable[tuple[Any, ...]], unplaced: Unplaced) -> Iterator[Pla
             yield Placed(recorded, row[11])
 
 
+def newest_versions(connection: Connection, streams: Sequence[StreamId]) -> dict[StreamId, int]:
+    """The last version that the log has of each stream, by index."""
+    rows = queries("log").newest_versions(connection, streams=list(map(str, streams)))
+    return {StreamId.parse(stream): version for stream, version in rows}
+
+
 def events_between(
     connection: Connection,
     after_position: int,

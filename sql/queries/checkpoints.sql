@@ -25,14 +25,16 @@ ORDER BY c.number, c.recorded_at;
 -- The highest number in the table, 0 when there is none.
 SELECT coalesce(max(number), 0) FROM sat.checkpoints;
 
--- name: first_number_since(since)$
--- The first checkpoint with events that were recorded since then; after the last one when there is none.
-SELECT coalesce(
-    min(number) FILTER (WHERE CASE WHEN pg_input_is_valid(document::jsonb ->> 'recorded_to', 'timestamptz')
-        THEN (document::jsonb ->> 'recorded_to')::timestamptz >= :since END),
-    max(number) + 1, 1
-)
-FROM sat.checkpoints;
+-- name: full_verification()
+-- How far the verification of everything has come.
+SELECT progress, key_id, signature FROM sat.full_verification;
+
+-- name: keep_full_verification(progress, key_id, signature)!
+-- Go on from here after a restart.
+INSERT INTO sat.full_verification (progress, key_id, signature)
+VALUES (:progress, :key_id, :signature)
+ON CONFLICT (is_the_row) DO UPDATE SET
+    progress = EXCLUDED.progress, key_id = EXCLUDED.key_id, signature = EXCLUDED.signature;
 
 -- name: covering_checkpoint(position)
 -- The checkpoint over a position, if there is one already. Of several rows that say so, the one

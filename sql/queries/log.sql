@@ -10,6 +10,14 @@ WHERE (:first_position::bigint IS NULL OR e.position >= :first_position)
   AND (:last_position::bigint IS NULL OR e.position <= :last_position)
 ORDER BY e.stream, e.version, e.position;
 
+-- name: newest_versions(streams)
+-- The last version that the log has of each stream.
+SELECT s.stream, newest.version
+FROM unnest(:streams::text[]) AS s (stream)
+CROSS JOIN LATERAL (
+    SELECT version FROM sat.events WHERE stream = s.stream ORDER BY version DESC LIMIT 1
+) AS newest;
+
 -- name: events_of_types(types, after_position, up_to_position)
 -- The events of some types between two positions.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest

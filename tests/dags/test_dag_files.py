@@ -23,6 +23,7 @@ STEPS: dict[str, list[str]] = {
     "audit_checkpoint": ["checkpoint"],
     "audit_export": ["write_pack"],
     "audit_verification": ["verify"],
+    "audit_full_verification": ["verify_parts"],
     "retention": ["make_partitions", "retain"],
     "deposit_snapshot": ["accounts", "observe"],
     "nightly_reconciliation": [

@@ -88,7 +88,10 @@ def verify_now(
     runs: RunsDep,
     everything: Annotated[bool, Body(embed=True)] = True,
 ) -> AirflowRun:
-    """Start a run that verifies everything, or the last two days. It records what it verified."""
+    """Start a run that verifies everything, or only what is new. It records what it verified.
+
+    New is what is newer than the last verification that found nothing.
+    """
     run_id = verifications.start(person, runs, everything=everything)
     return _run(run_id, verifications.run(run_id, person, runs))
 

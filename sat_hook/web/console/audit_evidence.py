@@ -50,6 +50,7 @@ def verification(
         "audit_verification",
         rows=verifications.recent(site.person),
         cover=verifications.cover(site.person),
+        full=verifications.full(site.person),
         alerts=verifications.alerts(site.person),
         run_id=run,
         command=VERIFY_LOG,

@@ -16,8 +16,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
-from sat_hook.application.log_audit import is_day_for_everything
+from sat_hook.application import log_audit
 from sat_hook.application.settings import read_settings
+from sat_hook.audit import full_verification
 from sat_hook.audit.checkpoints import name_of
 from sat_hook.audit.errors import PublicationError
 from sat_hook.audit.exports import load_export, request_export
@@ -30,7 +31,12 @@ from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
 from sat_hook.hooks.errors import SATConnectionError
-from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
+from sat_hook.operators.audit import (
+    SATCheckpointOperator,
+    SATExportOperator,
+    SATVerifyLogOperator,
+    SATVerifyPartsOperator,
+)
 from sat_hook.pipeline.overrides import resume_account
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.database import Database
@@ -307,23 +313,71 @@ def test_older_keys_are_trusted_where_the_connection_names_them(
         operator.execute(CONTEXT)
 
 
-@pytest.mark.parametrize(
-    ("everything", "day", "whole"),
-    [
-        (None, "2026-11-21T19:40:00+00:00", True),
-        ("None", "2026-11-22T16:59:00+00:00", True),
-        (None, "2026-11-22T19:40:00+00:00", False),
-        ("True", "2026-11-22T19:40:00+00:00", True),
-        (False, "2026-11-21T19:40:00+00:00", False),
-    ],
-)
-def test_everything_is_looked_at_on_sundays_in_jakarta(
-    everything: bool | str | None, day: str, whole: bool
-) -> None:
-    """Unless the run says otherwise; a template gives words."""
-    operator = SATVerifyLogOperator(task_id="verify", everything=everything)
-    said = operator.is_everything
-    assert (is_day_for_everything(datetime.fromisoformat(day)) if said is None else said) is whole
+def test_a_night_looks_at_what_is_new_until_damage_is_mended(airflow: Notary) -> None:
+    """It goes on after the last checkpoint that was found whole; damage is found each night until then."""
+    night = SATVerifyLogOperator(task_id="verify", everything="None")
+
+    def next_night() -> None:
+        airflow.append(10 * len(verifications(airflow)) + 10, 2)
+        SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    assert (done := night.execute(CONTEXT))["from_checkpoint"] == 1, done
+    next_night()
+    done = night.execute(CONTEXT)
+    assert (done["events"], done["from_checkpoint"], done["checkpoints"]) == (3, 2, 2)  # and a verification
+    next_night()
+    damage(airflow.database, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 8")
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="from checkpoint 3 on"):
+            night.execute(CONTEXT)
+        next_night()
+    damage(airflow.database, "UPDATE sat.events SET actor = 'service:tests' WHERE position = 8")
+    assert night.execute(CONTEXT)["from_checkpoint"] == 3
+    next_night()
+    assert night.execute(CONTEXT)["from_checkpoint"] == 6
+
+
+def test_older_damage_is_found_part_after_part(airflow: Notary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run goes on where the last one ended; what was changed long ago is found, and the end is recorded."""
+    monkeypatch.setattr(full_verification, "CHECKPOINTS_OF_A_PART", 1)
+    for number in (10, 20, 30):
+        SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+        airflow.append(number, 2)
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    assert SATVerifyLogOperator(task_id="verify").execute(CONTEXT)["checkpoints"] == 4
+    damage(airflow.database, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 4")
+    # The budget of a run ends before its second part.
+    background = SATVerifyPartsOperator(task_id="verify_parts", core_share="1", interval_seconds=1e-9)
+    monkeypatch.setattr(log_audit, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    clock = (float(second) for second in [0, 0, 1] * 9)
+
+    assert background.execute(CONTEXT) == {"checkpoints": 1, "position": 3}
+    with pytest.raises(AirflowFailException, match="1 problems in older events"):
+        background.execute(CONTEXT)
+    assert [kind for kind, _ in alerts_of(airflow.database)] == ["log_damaged"]
+    assert background.execute(CONTEXT) == {"checkpoints": 3, "position": 7}
+
+    # A row that the key did not sign is not believed: the round begins again.
+    kept = execute(airflow.database.superuser_dsn, "SELECT progress FROM sat.full_verification")
+    damage(
+        airflow.database,
+        """UPDATE sat.full_verification
+        SET progress = replace(progress, 'checkpoints":3', 'checkpoints":4')""",
+    )
+    assert background.execute(CONTEXT) == {"checkpoints": 1, "position": 3}
+    damage(airflow.database, "UPDATE sat.events SET actor = 'service:tests' WHERE position = 4")
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    clock = (0.0 for _ in range(99))
+    assert background.execute(CONTEXT)["checkpoints"] == 5
+    full = verifications(airflow)[-1].event
+    assert isinstance(full, LogVerified)
+    assert (full.is_everything, full.first_checkpoint, full.checkpoints) == (True, 1, 5)
+    assert (full.events, full.streams, full.findings) == (10, 10, {})
+    assert background.execute(CONTEXT) == {}  # the next round is due in a day
+    # An older row, which the key did sign, is not believed after a later round has ended.
+    damage(airflow.database, f"UPDATE sat.full_verification SET progress = '{kept[0][0]}'")
+    assert background.execute(CONTEXT) == {}
 
 
 def test_a_pack_is_written_beside_the_results_and_again(airflow: Notary, tmp_path: Path) -> None:

@@ -530,7 +530,7 @@ def test_without_a_key_signatures_are_not_looked_at(notary: Notary) -> None:
 
 @pytest.fixture
 def aged(notary: Notary) -> Notary:
-    """The first two checkpoints are of ten days ago, the third and what is beyond are new."""
+    """The first two checkpoints are of ten days ago and verified, the third and what is beyond are new."""
     forge = {number: {"recorded_to": "2026-01-01T00:00:00.000000+00:00"} for number in (1, 2)}
     forge_checkpoints(notary.database, notary.signer, forge)
     shutil.rmtree(notary.folder)
@@ -538,11 +538,11 @@ def aged(notary: Notary) -> Notary:
     return notary
 
 
-def look_since(notary: Notary) -> tuple[Verification, Found]:
-    """What the nightly verification does on most days."""
+def look_since(notary: Notary, checkpoint: int = 2) -> tuple[Verification, Found]:
+    """What the nightly verification does, after the last one ended with this checkpoint."""
     found = Found()
     with closing(Database(notary.database.writer_dsn)) as opened:
-        return verify_log(opened, found, notary.trust, since=datetime(2026, 1, 2, tzinfo=UTC)), found
+        return verify_log(opened, found, notary.trust, after_checkpoint=checkpoint), found
 
 
 def test_the_last_days_alone_can_be_looked_at(aged: Notary) -> None:
@@ -579,7 +579,7 @@ def test_a_row_from_the_future_moves_no_beginning(aged: Notary) -> None:
     add_junk(aged, far)
     found = Found()
     with closing(Database(aged.database.writer_dsn)) as opened:
-        quiet = verify_log(opened, found, aged.trust, since=datetime(2100, 1, 1, tzinfo=UTC)).chain
+        quiet = verify_log(opened, found, aged.trust, after_checkpoint=4).chain
     assert [finding.kind for finding in found.findings] == [FindingKind.CHECKPOINT_STRAY]
     assert (quiet.first_checkpoint, quiet.checkpoints, quiet.uncovered_events) == (5, 4, 0)
 
@@ -609,12 +609,11 @@ def test_signed_texts_of_the_last_days_are_held_against_their_digests(
     notary = Notary(database, tmp_path / "published")
     notary.append(30, 1)
     notary.make(publish=False)
-    forge_checkpoints(database, notary.signer, {1: {"recorded_to": "2026-01-01T00:00:00.000000+00:00"}})
     fill(database)
     notary.make()
-    verification, found = look_since(notary)
+    verification, found = look_since(notary, 1)
     assert (found.findings, verification.chain.first_checkpoint) == ([], 2)
     damage(database, "UPDATE sat.status_evidence SET body = '{}'")
-    assert [finding.kind for finding in look_since(notary)[1].findings] == [FindingKind.EVIDENCE_CHANGED]
+    assert [finding.kind for finding in look_since(notary, 1)[1].findings] == [FindingKind.EVIDENCE_CHANGED]
     damage(database, "DELETE FROM sat.status_evidence")
-    assert {finding.kind for finding in look_since(notary)[1].findings} == {FindingKind.EVIDENCE_MISSING}
+    assert {finding.kind for finding in look_since(notary, 1)[1].findings} == {FindingKind.EVIDENCE_MISSING}

@@ -263,8 +263,8 @@ def test_the_last_days_alone_know_what_was_sent(
     for number in range(1, 6):
         body = text(number, client_number="081399999999" if number == 4 else f"08121{number:06d}")
         ledger.end(number, happened.OrderSucceeded, body, SAT.sign(body.encode()))
-    monkeypatch.setattr(log_verification, "start_since", lambda *_: Start(1, last + 1, None))
-    verified, found = ledger.verify(since=T0)
+    monkeypatch.setattr(log_verification, "start_after", lambda *_: Start(1, last + 1, None))
+    verified, found = ledger.verify(after_checkpoint=1)
     assert verified.statuses_checked == 5
     kinds = [place for place in found.places if place[0] is FindingKind.EVIDENCE_CONTRADICTS]
     assert kinds == [(FindingKind.EVIDENCE_CONTRADICTS, str(stream_of(4)), 3)]

@@ -41,6 +41,7 @@ OTHERWISE = {
     "RightsInForceDep.changes": "GET /v1/log?type=RightsSeen&type=UserRightsSeen",
     "SignInsDep.notice": "pages record a sign-in by themselves",
     "VerificationsDep.alerts": "GET /v1/alerts",
+    "VerificationsDep.full": "GET /v1/verifications lists them; is_everything says which",
     "VerificationsDep.cover": "GET /v1/log/{position} has the checkpoint over an event",
     "AuditLogDep.people": "GET /v1/log/acts has the user of each act",
     "DraftsDep.installation": "no use case",
