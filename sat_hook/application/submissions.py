@@ -16,25 +16,32 @@ from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
 from sat_hook.pipeline.file_submission import FileSubmission, order_file, submit_file
 from sat_hook.pipeline.funding import observation_of
-from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.limits import BadRowsPolicy, FileLimits
+from sat_hook.pipeline.rows_as_file import rows_as_file
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.protocol.calls import account_call
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
+from sat_hook.store.order_intake import IntakeRow
 
 
 @dataclass(frozen=True, slots=True)
 class OrderUpload:
-    """An uploaded file of orders.
+    """An uploaded file of orders, or rows that come from no file.
 
     :param account: its account, by its connection or by its name in the log.
+    :param content: the file; rows become one, whose header is row 1.
     """
 
     account: str
     file_name: str
     reference: str | None
     on_bad_rows: BadRowsPolicy
-    content: bytes
+    content: bytes | tuple[IntakeRow, ...]
+
+    def file(self, limits: FileLimits) -> bytes:
+        """The file that is submitted."""
+        return self.content if isinstance(self.content, bytes) else rows_as_file(self.content, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Submissions(Service):
         """
         person.require(Right.SUBMIT)
         names, store = names_of(self.installation.accounts, upload.account), self.store
+        limits = self.installation.settings().maximum
         submitted = submit_file(
             store,
             self.installation.submissions(),
@@ -58,10 +66,10 @@ class Submissions(Service):
             account=names.account,
             reference=upload.reference,
             file_name=upload.file_name,
-            content=upload.content,
+            content=upload.file(limits),
             provenance=person.by("submit"),
             on_bad_rows=upload.on_bad_rows,
-            limits=self.installation.settings().maximum,
+            limits=limits,
             preparations=preparations,
         )
         return names, submitted
@@ -75,7 +83,7 @@ class Submissions(Service):
         person.require(Right.SUBMIT)
         names = names_of(self.installation.accounts, upload.account)
         limits = self.installation.settings().maximum
-        content, _ = order_file(upload.content, upload.file_name, limits)
+        content, _ = order_file(upload.file(limits), upload.file_name, limits)
         with self._surroundings_of(names.connection) as around:
             found = check_batch(
                 around,

@@ -7,8 +7,6 @@ up later, its batch finds the orders already submitted, because an order id mean
 
 from __future__ import annotations
 
-import csv
-import io
 from contextlib import suppress
 
 from sat_hook.domain.alerts import Alert, AlertKind, alert_line
@@ -19,20 +17,16 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.alerting import Tell, no_alerts
-from sat_hook.pipeline.csv_reader import DELIMITERS
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import FILE_LIMITS, ClaimLimits, FileLimits
-from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
-from sat_hook.pipeline.order_problems import FIELD_PREFIX
+from sat_hook.pipeline.rows_as_file import rows_as_file
 from sat_hook.pipeline.submission import Submission, submit
-from sat_hook.presentation.spreadsheet_cells import MAXIMUM_SHOWN_CHARACTERS
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.order_intake import IntakeRow, OrderIntake
+from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.spool import Spool
 
 MAXIMUM_CLAIMS_FREED = 100
-COLUMNS = ("order_id", "product_code", "client_number", "amount_rupiah", "max_rupiah", "downline_id")
 
 
 def submit_claimed_rows(
@@ -76,7 +70,7 @@ def submit_claimed_rows(
                 reference=_reference(reference, claim),
                 source=BatchSource.ORDER_INTAKE,
                 file_name="order_intake.csv",
-                content=_as_csv(rows, limits),
+                content=rows_as_file(rows, limits),
                 provenance=provenance,
                 limits=limits,
             )
@@ -138,7 +132,7 @@ def free_lost_rows(
         if not rows:
             continue
         batch = store.load_batch(batch_id_of(account, _reference(rows[0].batch_reference, claim.claimed_by)))
-        if batch is not None and batch.digest == digest_of(_as_csv(rows, limits)) and _has_read(batch):
+        if batch is not None and batch.digest == digest_of(rows_as_file(rows, limits)) and _has_read(batch):
             intake.settle(account, claim.claimed_by, batch.batch_id)
             continue
         alert = Alert(
@@ -165,54 +159,3 @@ def _has_read(batch: Batch) -> bool:
     """Whether the batch has a verdict for every row."""
     is_refused_whole = batch.state is BatchState.REFUSED and not batch.orders
     return batch.state is not BatchState.SUBMITTED and not is_refused_whole
-
-
-class _Quoted(csv.excel):
-    """Every cell in quotes."""
-
-    quoting = csv.QUOTE_ALL
-
-
-def _as_csv(rows: list[IntakeRow], limits: FileLimits) -> bytes:
-    """The rows as a file with a header that can always be read; errors of a row affect only that row."""
-    names, errors = _field_names(rows, limits)
-    titles = [*COLUMNS, *(FIELD_PREFIX + name for name in names), *([INTAKE_ERROR] if errors else [])]
-    out = io.StringIO(newline="")
-    # A character in a name must not count as the file's separator.
-    dialect = _Quoted if any(mark in name for name in names for mark in DELIMITERS) else csv.excel
-    csv.writer(out, dialect).writerow(titles)
-    writer = csv.writer(out, lineterminator="\r\n")
-    for place, row in enumerate(rows):
-        # A row of blanks would be skipped as a blank line, but every row of the table needs a verdict.
-        cells = [
-            row.order_id or "?",
-            row.product_code,
-            row.client_number,
-            row.amount_rupiah,
-            row.max_rupiah,
-            row.downline_id,
-            *(row.fields.get(name, "") for name in names),
-            *([errors.get(place, "")] if errors else []),
-        ]
-        # One extra character is enough for the row to be refused as too long.
-        writer.writerow([cell[: limits.cell_characters + 1] for cell in cells])
-    return out.getvalue().encode("utf-8")
-
-
-def _field_names(rows: list[IntakeRow], limits: FileLimits) -> tuple[list[str], dict[int, str]]:
-    """The columns that the rows' fields need, and the errors in field names by row index.
-
-    Columns are assigned to rows in order; a row whose names no longer fit is in error.
-    """
-    room = limits.columns - len(COLUMNS) - 1
-    names: set[str] = set()
-    errors: dict[int, str] = {}
-    for place, row in enumerate(rows):
-        bad = next((name for name in row.fields if field_name_problem(name, limits)), None)
-        if bad is not None:
-            errors[place] = ascii(bad[:MAXIMUM_SHOWN_CHARACTERS])
-        elif len(names | row.fields.keys()) > room:
-            errors[place] = f"{len(row.fields)} names"
-        else:
-            names |= row.fields.keys()
-    return sorted(names), errors

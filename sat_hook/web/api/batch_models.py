@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sat_hook.application import batch_details, deliveries
 from sat_hook.application.batch_details import BatchApproval, BatchRunRow
@@ -13,7 +13,47 @@ from sat_hook.application.runs import Run
 from sat_hook.pipeline.delivery import GoodsCount
 from sat_hook.store import event_store
 from sat_hook.store.event_store import StateCount
+from sat_hook.store.order_intake import IntakeRow
 from sat_hook.web.api.models import Document, HistoryEntry
+
+
+class AskedOrder(BaseModel):
+    """One order to pay. Ids and numbers are text: a number would lose leading zeros."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    order_id: str
+    product_code: str
+    client_number: str
+    amount_rupiah: int | None = Field(
+        None, description="of a bill: it must be exactly this, or it is not paid"
+    )
+    max_rupiah: int | None = Field(None, description="a higher price is not paid")
+    downline_id: str = ""
+    fields: dict[str, str] = Field({}, description="passed on to SAT")
+
+    @property
+    def cells(self) -> IntakeRow:
+        """As a row of text."""
+        amount, most = ("" if one is None else str(one) for one in (self.amount_rupiah, self.max_rupiah))
+        return IntakeRow(
+            None,
+            self.order_id,
+            self.product_code,
+            self.client_number,
+            amount,
+            most,
+            self.downline_id,
+            self.fields,
+        )
+
+
+class AskedOrders(BaseModel):
+    """The orders of a batch; the first is row 2 of its file, as below a header."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rows: tuple[AskedOrder, ...] = Field(min_length=1)
 
 
 class Batch(Document, of=BatchRow):

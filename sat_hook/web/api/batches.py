@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
 
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
 from sat_hook.application.pages import USUAL_PAGE
@@ -19,8 +21,11 @@ from sat_hook.pipeline.batch_summary import needs_in_words
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.presentation.text_tables import TableFormat
+from sat_hook.presentation.text_tables import XLSX_MEDIA_TYPE, TableFormat
+from sat_hook.store.order_intake import IntakeRow
 from sat_hook.web.api.batch_models import (
+    AskedOrder,
+    AskedOrders,
     AskedRun,
     AskedStart,
     Batch,
@@ -31,7 +36,7 @@ from sat_hook.web.api.batch_models import (
     FirstRun,
     StartedRun,
 )
-from sat_hook.web.api.models import Cursor, Limit, Page, Text, route, rows_of
+from sat_hook.web.api.models import BINARY, Cursor, Limit, Page, Text, route, rows_of
 from sat_hook.web.dependencies import (
     AccountQuery,
     BatchId,
@@ -52,6 +57,7 @@ from sat_hook.web.progress_page import HEADERS, progress_page
 
 POSITION_HEADER = "X-SAT-Log-Position"
 NOTICE_HEADER = "X-SAT-Notice"
+JSON_MEDIA_TYPE = "application/json"
 
 router = APIRouter(tags=["batches"])
 
@@ -64,12 +70,36 @@ async def _upload(
     reference: Annotated[str | None, Query(max_length=256)] = None,
     on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
 ) -> OrderUpload:
-    """The file in the body, with the parameters in the query. The request guard limits its size."""
+    """The file or rows in the body, with the parameters in the query. The request guard limits its size."""
     # A person who may not submit uploads nothing.
     person.require(Right.SUBMIT)
-    return OrderUpload(account, file_name, reference, on_bad_rows, await body_of(request))
+    body = await body_of(request)
+    content = _rows_in(body) if _is_json(request) else body
+    return OrderUpload(account, file_name, reference, on_bad_rows, content)
 
 
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON_MEDIA_TYPE
+
+
+def _rows_in(body: bytes) -> tuple[IntakeRow, ...]:
+    try:
+        asked = AskedOrders.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        ) from None
+    return tuple(row.cells for row in asked.rows)
+
+
+_UPLOADS: dict[str, dict[str, Any]] = {
+    "text/csv": BINARY,
+    XLSX_MEDIA_TYPE: BINARY,
+    JSON_MEDIA_TYPE: {
+        "type": "object",
+        "properties": {"rows": {"type": "array", "items": AskedOrder.model_json_schema()}},
+    },
+}
 _Upload = Annotated[OrderUpload, Depends(_upload)]
 _AS_USUAL = AskedStart()
 _At = Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")]
@@ -107,9 +137,11 @@ def show_batch(batch_id: BatchId, person: CurrentPerson, listings: ListingsDep) 
     return BatchDetails.model_validate(rows_of(found, row="batch"))
 
 
-@router.post("/batches", **route(Right.SUBMIT))
+@router.post("/batches", **route(Right.SUBMIT, takes=_UPLOADS))
 def submit_batch(upload: _Upload, person: CurrentPerson, submissions: SubmissionsDep) -> dict[str, Any]:
     """Keep the file in the body and register it as a batch. The same file is always the same batch.
+
+    Rows as JSON become such a file, whose first order is row 2.
 
     A file that cannot become a batch, or is for a paused account, is refused and not kept.
     """
@@ -124,7 +156,7 @@ def submit_batch(upload: _Upload, person: CurrentPerson, submissions: Submission
     }
 
 
-@router.post("/batches/check", **route(Right.SUBMIT))
+@router.post("/batches/check", **route(Right.SUBMIT, takes=_UPLOADS))
 def check_batch(upload: _Upload, person: CurrentPerson, submissions: SubmissionsDep) -> dict[str, Any]:
     """Check what the file in the body would become if it were submitted now. Records nothing."""
     names, found = submissions.check(upload, person)

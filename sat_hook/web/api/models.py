@@ -5,7 +5,7 @@ Rupiah are whole numbers; times carry their offset.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Generic, Self, TypeVar, Unpack, cast, get_type_hints
 
@@ -102,10 +102,16 @@ _PROBLEMS = {
 }
 
 
-def route(*rights: Right, files: str | None = None) -> dict[str, Any]:
+BINARY = {"type": "string", "format": "binary"}
+
+
+def route(
+    *rights: Right, files: str | None = None, takes: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
     """The description of a route that needs one of these rights.
 
     :param files: the media type of its answer, if that is a file.
+    :param takes: the schemas of its body by media type, if the route reads the body by itself.
     """
     needed = " or ".join(f"`{right}`" for right in rights)
     responses: dict[int | str, dict[str, Any]] = {
@@ -116,9 +122,13 @@ def route(*rights: Right, files: str | None = None) -> dict[str, Any]:
         for status, text in _PROBLEMS.items()
     }
     if files is not None:
-        content = {media: {"schema": {"type": "string", "format": "binary"}} for media in files.split()}
+        content = {media: {"schema": BINARY} for media in files.split()}
         responses[200] = {"description": "the file", "content": content}
-    return {"responses": responses, "openapi_extra": {RIGHTS_MEMBER: [right.value for right in rights]}}
+    more: dict[str, Any] = {RIGHTS_MEMBER: [right.value for right in rights]}
+    if takes is not None:
+        bodies = {media: {"schema": schema} for media, schema in takes.items()}
+        more["requestBody"] = {"required": True, "content": bodies}
+    return {"responses": responses, "openapi_extra": more}
 
 
 def describe_api(app: FastAPI) -> None:
