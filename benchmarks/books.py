@@ -201,6 +201,12 @@ def _decided(session: requests.Session, url: str) -> dict[str, Any]:
     began = time.perf_counter()
     decided = session.post(f"{url}/decide", json=body, headers=_key(), timeout=600)
     decided.raise_for_status()
+    while not decided.json()["ended_at"]:
+        # It is answered after some seconds as far as it is, and goes on.
+        time.sleep(0.1)
+        address = f"{url}/decisions/{decided.json()['decision_id']}"
+        decided = session.get(address, headers=_key(), timeout=600)
+        decided.raise_for_status()
     seconds = time.perf_counter() - began
     return {
         "breaks": preview.json()["breaks"],

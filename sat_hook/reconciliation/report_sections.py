@@ -15,6 +15,9 @@ from sat_hook.reconciliation.report_orders import OrderSections
 from sat_hook.reconciliation.report_parts import Cell, Heading, Opens, Section, Table, person_of
 from sat_hook.reconciliation.versions import Version
 
+MAXIMUM_DECISIONS = 100
+"""More decisions about breaks than this are not listed in a page and in a PDF: the newest are."""
+
 _PREPARED, _APPROVED = _("prepared"), _("approved")
 
 
@@ -48,7 +51,8 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
     words = (_("Version"), _("When"), _("Who"), _("What"), _("Log position"))
     headings = tuple(Heading(say(word), is_number=word in ("Version", "Log position")) for word in words)
     rows = []
-    for item in versions:
+    shown = _shown(versions)
+    for item in shown:
         rows.append(
             (
                 Cell(wording.number(item.number), Opens("version", {"version": str(item.number)})),
@@ -58,12 +62,25 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
                 Cell(wording.number(item.position)),
             )
         )
-    note = say(
-        _("Each close, decision and signature makes a version, and leaves those before it as they are.")
-    )
+    notes = [
+        say(_("Each close, decision and signature makes a version, and leaves those before it as they are."))
+    ]
+    if left_out := len(versions) - len(shown):
+        left = _("Earlier decisions that are not listed here: %(number)s. All of them are in the workbook.")
+        notes.append(say(left) % {"number": wording.number(left_out)})
     return Section(
-        "versions", say(_("Versions and signatures")), tables=(Table(headings, tuple(rows)),), notes=(note,)
+        "versions",
+        say(_("Versions and signatures")),
+        tables=(Table(headings, tuple(rows)),),
+        notes=tuple(notes),
     )
+
+
+def _shown(versions: Sequence[Version]) -> list[Version]:
+    """All closes and signatures, and the newest decisions about breaks: people may make thousands."""
+    decisions = [version.number for version in versions if version.break_ids]
+    hidden = set(decisions[:-MAXIMUM_DECISIONS])
+    return [version for version in versions if version.number not in hidden]
 
 
 def what_of(version: Version, wording: Wording) -> str:

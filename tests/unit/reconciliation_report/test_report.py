@@ -183,8 +183,8 @@ def test_a_large_day_stays_a_page(close: DayClose) -> None:
     assert "The 200 largest of 450 products" in text_of(shown["products"])
 
 
-def test_breaks_that_were_decided_at_once_are_one_line(close: DayClose) -> None:
-    """Each decision is a version; a report that listed thousands of them could not be read."""
+def test_decisions_are_one_line_each_and_the_newest_are_shown(close: DayClose) -> None:
+    """Breaks that were decided at once are one. A PDF that listed thousands of lines took minutes."""
     closed = DayClosed(
         account=close.account,
         day=close.day,
@@ -215,6 +215,14 @@ def test_breaks_that_were_decided_at_once_are_one_line(close: DayClose) -> None:
         ("4", "3 breaks: explained: late file"),
         ("5", "break K000000000000005: explained: late file"),
     ]
+    one_by_one = [decided(number) for number in range(6, 306)]
+    made = {
+        one.name: one
+        for one in sections_of(figures(close), [*versions, *one_by_one], Wording(Language.ENGLISH))
+    }
+    rows = [row[0].text for row in made["versions"].tables[0].rows]
+    assert rows == ["1", *(str(number) for number in range(206, 306))]
+    assert "not listed here: 202." in text_of(made["versions"])
 
 
 def test_every_state_has_a_colour() -> None:
