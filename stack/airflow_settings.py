@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.tokens import DEMO_CREDENTIALS
 from stack.credentials import AIRFLOW_RIGHTS, AIRFLOW_ROLE, AIRFLOW_USERS, Credentials
 from stack.databases import ApplicationDatabase
 from stack.layout import Layout, write_private
 from stack.ports import Ports
 
 SAT_ACCOUNT = "demo"
+SAT_CLIENT_ID = "bulk-orders"
 METADATA_DATABASE = "airflow"
 APPLICATION_DATABASE = "sat"
 LOCAL_SETTINGS = Path(__file__).parent.parent / "docker" / "airflow_local_settings.py"
@@ -140,8 +142,8 @@ class AirflowSettings:
             "sat_default": {
                 "conn_type": "sat",
                 "description": "The local SAT server",
-                "login": "demo",
-                "password": "demo",
+                "login": SAT_CLIENT_ID,
+                "password": self.credentials.sat_client_secret,
                 "extra": json.dumps(
                     {
                         "account": SAT_ACCOUNT,
@@ -180,6 +182,9 @@ class AirflowSettings:
         """Write the parts' files, each with a secret, and create the account's settlement folder."""
         (self.layout.settlements / SAT_ACCOUNT).mkdir(mode=0o700, exist_ok=True)
         write_private(self.layout.receiver_settings, json.dumps(self.receiver(), indent=2) + "\n")
+        # Airflow masks no secret as short as the sandbox's own, and each task's log would say so.
+        clients = {**DEMO_CREDENTIALS, SAT_CLIENT_ID: self.credentials.sat_client_secret}
+        write_private(self.layout.sandbox_credentials, json.dumps(clients) + "\n")
         write_private(self.layout.rights, json.dumps(AIRFLOW_RIGHTS, indent=2) + "\n")
         write_private(self.layout.airflow_passwords, json.dumps(self.credentials.user_passwords) + "\n")
         write_private(

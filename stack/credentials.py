@@ -41,6 +41,7 @@ class Credentials:
     fernet_key: str
     jwt_secret: str
     api_secret_key: str
+    sat_client_secret: str
 
     def __repr__(self) -> str:
         return "Credentials(…)"
@@ -60,6 +61,7 @@ class Credentials:
             fernet_key=kept.get("fernet_key") or _fernet_key(),
             jwt_secret=kept.get("jwt_secret") or secrets.token_urlsafe(64),
             api_secret_key=kept.get("api_secret_key") or secrets.token_urlsafe(32),
+            sat_client_secret=kept.get("sat_client_secret") or secrets.token_urlsafe(24),
         )
         if asdict(made) != kept:
             write_private(path, json.dumps(asdict(made), indent=2) + "\n")

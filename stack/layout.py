@@ -74,6 +74,11 @@ class Layout:
         return self.state / "sandbox.journal"
 
     @property
+    def sandbox_credentials(self) -> Path:
+        """The SAT server's client ids and their secrets."""
+        return self.state / "sandbox-credentials.json"
+
+    @property
     def logs(self) -> Path:
         """One file for each process."""
         return self.state / "logs"

@@ -326,6 +326,7 @@ def _command(service_name: str, settings: AirflowSettings) -> list[str]:
                 sys.executable, "-m", "sandbox", "serve", "--port", str(settings.ports.sandbox),
                 "--keys", str(settings.layout.keys), "--callback-url", settings.callback_url,
                 "--journal", str(settings.layout.sandbox_journal),
+                "--credentials", str(settings.layout.sandbox_credentials),
             ]
             # fmt: on
         case _:

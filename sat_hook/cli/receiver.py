@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,13 @@ from sat_hook.cli.errors import CommandError
 app = typer.Typer(help="The callback receiver, alone.", no_args_is_help=True)
 
 DEFAULT_PORT = 8791
+
+
+class LogFormat(StrEnum):
+    """How lines of the log look."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @app.callback()
@@ -30,12 +39,14 @@ def serve(
     settings: Annotated[
         Path | None, typer.Option(help="The receiver's JSON file (default: $SAT_RECEIVER_CONFIG)")
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="How lines of the log look; json has the members of Airflow's own")
+    ] = LogFormat.TEXT,
 ) -> None:
     """Serve POST PREFIX/callbacks/ACCOUNT and GET PREFIX/health until SIGINT or SIGTERM.
 
     With SAT_METRICS_TOKEN_FILE also GET PREFIX/metrics, for Prometheus.
     """
-    import logging
     import socket
 
     from sat_hook.application.metrics import scrape_tokens
@@ -53,7 +64,9 @@ def serve(
         )
     source = partial(load_settings, Path(named), deployment.receiver_dsn.get_secret_value())
     loaded = source()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(log_format))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=CONNECTION_BACKLOG)
@@ -67,3 +80,23 @@ def serve(
         tokens = partial(scrape_tokens, deployment.metrics_token_file)
         server = make_server(source, host=host, port=port, prefix=prefix, scrape_tokens=tokens)
         server.run(sockets=[listener])
+
+
+def _formatter(form: LogFormat) -> logging.Formatter:
+    """Formats lines of the log: with ``timestamp``, ``level``, ``event`` and ``logger`` as JSON."""
+    import structlog
+
+    if form is LogFormat.TEXT:
+        return logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
+        foreign_pre_chain=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.format_exc_info,
+        ],
+    )

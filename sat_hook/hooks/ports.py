@@ -9,6 +9,7 @@ from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.audit import checkpoint_publication
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
+from sat_hook.hooks.telemetry import name_in_log
 
 
 def task_ports(sat_conn_id: str, application: ApplicationHook) -> Ports:
@@ -16,7 +17,9 @@ def task_ports(sat_conn_id: str, application: ApplicationHook) -> Ports:
 
     :raises SATConnectionError: when the account's connection cannot work.
     """
-    return ports_of(SATHook(sat_conn_id, application.database), application)
+    ports = ports_of(SATHook(sat_conn_id, application.database), application)
+    name_in_log(account=ports.account)
+    return ports
 
 
 def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:

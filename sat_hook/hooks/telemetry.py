@@ -1,4 +1,4 @@
-"""Airflow's own metrics and traces as the watcher of the probes.
+"""Airflow's own metrics and traces as the watcher of the probes, and the ids in a task's log.
 
 ``[metrics]`` and ``[traces]`` of Airflow's configuration turn them on; exporters are Airflow's, too.
 """
@@ -14,6 +14,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from opentelemetry import trace
+from structlog.contextvars import bind_contextvars
 
 from sat_hook.telemetry.probes import Probe, watch_with
 
@@ -48,6 +49,14 @@ class AirflowWatcher:
         return self._tracer.start_as_current_span(
             name, attributes=attributes, record_exception=False, set_status_on_exception=False
         )
+
+
+def name_in_log(**ids: str) -> None:
+    """Put these ids on every further line that this task logs, beside Airflow's own.
+
+    For tasks only: triggers share a process, and what they share would have the ids of one of them.
+    """
+    bind_contextvars(**ids)
 
 
 _is_set_up = False

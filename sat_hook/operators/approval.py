@@ -17,6 +17,7 @@ from sat_hook.domain.approval_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.ports import task_ports
+from sat_hook.hooks.telemetry import name_in_log
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.links import approval_url
 from sat_hook.operators.parameters import TIERS, tiers_of
@@ -110,6 +111,7 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
 
     def run_of(self, facts: RunFacts) -> BatchRun:
         ports = task_ports(self.sat_conn_id, self.application)
+        name_in_log(batch_id=self.batch)
         held_too = str(self.approve_held).strip().lower() == "true"
         return BatchRun(ports, self.batch, facts, tiers_of(self), approve_held=held_too)
 

@@ -19,6 +19,7 @@ from sat_hook.application.run_facts import RunFacts
 from sat_hook.application.runs import OUTCOME_KEY
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.hooks.ports import task_ports
+from sat_hook.hooks.telemetry import name_in_log
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.parameters import RUN_RULES, TIERS, limits_of, refuse_unknown_parameters, tiers_of
@@ -58,7 +59,9 @@ class SATBatchOperator(SATOperator):
         :raises AirflowSkipException: when intake found that nothing waits to be paid.
         :raises AirflowFailException: when intake itself did not succeed.
         """
-        return BatchRun(task_ports(self.sat_conn_id, self.application), self.batch, facts, self.run_rules)
+        ports = task_ports(self.sat_conn_id, self.application)
+        name_in_log(batch_id=self.batch)
+        return BatchRun(ports, self.batch, facts, self.run_rules)
 
     @property
     def batch(self) -> str:
@@ -112,6 +115,7 @@ class SATIntakeOperator(SATBatchOperator):
         if not batch_id:
             self.log.info("No row of order_intake waits for account %s.", ports.account)
             return NO_BATCH
+        name_in_log(batch_id=batch_id)
         report = BatchRun(ports, batch_id, facts, rules).intake(BadRowsPolicy(self.on_bad_rows), table)
         self._tell(report.batch, report.was_done_before)
         self.fail_if_refused(report.batch)

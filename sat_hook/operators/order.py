@@ -13,6 +13,7 @@ from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.hooks.ports import task_ports
+from sat_hook.hooks.telemetry import name_in_log
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.funds import defer_until_funded, hours_from_now
 from sat_hook.operators.links import BatchProgressLink
@@ -107,6 +108,7 @@ class SATCheckoutOperator(SATBatchOperator):
             order, short = self.with_sat(buy(ports, wanted, facts_of(context), rules, policy))
         # For the link to the batch's page.
         self.batch_id = order.batch_id
+        name_in_log(batch_id=order.batch_id, request_id=order.request_id)
         if short is not None:
             self.log.warning("Short of funds: %s.", shortage(short))
             until = deadline or hours_from_now(ports.clock, self.wait_for_funds_hours)

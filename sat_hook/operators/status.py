@@ -10,6 +10,7 @@ from airflow.sdk import Context
 
 from sat_hook.application.order_run import ask_status
 from sat_hook.hooks.ports import task_ports
+from sat_hook.hooks.telemetry import name_in_log
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.parameters import order_meant
 from sat_hook.operators.run_context import failing_for_good, provenance_of
@@ -49,6 +50,7 @@ class SATStatusOperator(SATOperator):
         with failing_for_good(self.sat_conn_id):
             ports = task_ports(self.sat_conn_id, application)
             request_id = order_meant(ports.account, self.order_id, self.request_id)
+            name_in_log(request_id=request_id)
             found = application.store.load_orders([request_id]).get(request_id)
             if found is not None:
                 ports.require_account(found.account, f"order {request_id}")

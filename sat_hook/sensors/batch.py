@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperatorLink, Context
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import Ports
 from sat_hook.hooks.ports import task_ports
+from sat_hook.hooks.telemetry import name_in_log
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.run_context import facts_of, failing_for_good, required_batch
@@ -67,8 +68,9 @@ class SATBatchSensor(SATOperator):
             return self._told(run)
 
     def _run(self, context: Context) -> BatchRun:
-        ports = task_ports(self.sat_conn_id, self.application)
-        return BatchRun(ports, required_batch(self.batch_id), facts_of(context))
+        ports, batch_id = task_ports(self.sat_conn_id, self.application), required_batch(self.batch_id)
+        name_in_log(batch_id=batch_id)
+        return BatchRun(ports, batch_id, facts_of(context))
 
     def _told(self, run: BatchRun) -> int:
         found = escalated_orders(run.ports.store, run.batch_id)

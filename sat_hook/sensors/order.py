@@ -13,6 +13,7 @@ from sat_hook.application.order_run import escalate_order, own_order
 from sat_hook.application.ports import Ports
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.hooks.ports import task_ports
+from sat_hook.hooks.telemetry import name_in_log
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.parameters import order_meant
@@ -79,6 +80,7 @@ class SATOrderSensor(SATOperator):
             order = own_order(ports, order_meant(ports.account, self.order_id, self.request_id))
         # For the link to the batch's page.
         self.batch_id = order.batch_id
+        name_in_log(batch_id=order.batch_id, request_id=order.request_id)
         return ports, order
 
     def _ended(self, ports: Ports, order: Order, context: Context) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 
 import pytest
@@ -19,3 +20,18 @@ def test_every_example_order_ends_as_expected_and_the_ledger_agrees(running_stac
     demonstration = Demonstration(running_stack, running_stack.settings(), Console(file=out, width=120))
     assert demonstration.show(time.monotonic()) == 0, out.getvalue()
     assert "every order ended as expected" in out.getvalue()
+    assert_task_logs_name_batch_and_account(running_stack)
+
+
+def assert_task_logs_name_batch_and_account(stack: Stack) -> None:
+    """Each line of a step is a JSON object with the try, the account and the batch, once they are known."""
+    steps: dict[str, set[tuple[str, str]]] = {}
+    for log in stack.layout.airflow_home.glob("logs/dag_id=bulk_disbursement/**/attempt=*.log"):
+        task = next(part for part in log.parts if part.startswith("task_id=")).removeprefix("task_id=")
+        for line in log.read_text("utf-8").splitlines():
+            told = json.loads(line)
+            if "batch_id" in told:
+                assert told["try_number"]
+                steps.setdefault(task, set()).add((told["account"], told["batch_id"][0]))
+    assert {"intake", "validate", "quote", "reserve", "execute", "wait", "results"} <= steps.keys()
+    assert set.union(*steps.values()) == {("demo", "B")}

@@ -125,6 +125,7 @@ def test_logs_hold_no_secret(running_stack: Stack) -> None:
         credentials.superuser_password,
         credentials.jwt_secret,
         credentials.fernet_key,
+        credentials.sat_client_secret,
     }
     for log in running_stack.layout.logs.iterdir():
         text = log.read_text("utf-8", errors="replace")

@@ -79,7 +79,7 @@ def running(database: ApplicationDatabase, folder: Path) -> Iterator[Running]:
     command = [sys.executable, "-c", "from sat_hook.cli import main; main()"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [*command, "receiver", "serve", "--port", "0"],
+            [*command, "receiver", "serve", "--port", "0", "--log-format", "json"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -103,9 +103,13 @@ def kept(database: ApplicationDatabase) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def no_bodies_in_the_log(tmp_path: Path) -> Iterator[None]:
-    """Whatever happened, the log names no body and no signature."""
+    """Whatever happened, the log names no body and no signature, and each of its lines is a JSON object with
+    the members of Airflow's.
+    """
     yield
     log = (tmp_path / "log").read_text()
+    for line in log.splitlines():
+        assert {"timestamp", "level", "event", "logger"} <= json.loads(line).keys()
     assert "Success" not in log
     assert "attributes" not in log
 
