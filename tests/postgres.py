@@ -105,8 +105,8 @@ SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
-# Rows of the catalog about our own objects, all and those that are newer than the template's. Statistics write
-# no new row.
+# Rows of the catalog about our own objects, all and those that are newer than the template's. Statistics
+# write no new row.
 _FIRST_OWN_OID = 16384
 _SCHEMA = "SELECT " + ", ".join(
     "(SELECT (count(*), count(*) FILTER (WHERE xmin::text::bigint >= %(since)s::bigint))::text"

@@ -43,6 +43,23 @@ print(json.dumps({
 }))
 """
 
+# Many commands in one process: each start of the interpreter loads the same again.
+_COMMANDS = """
+import contextlib, io, json, sys
+from sat_hook.cli import main
+
+told = []
+for words in json.load(sys.stdin):
+    sys.argv, code = ["sat", *words], 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    told.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(told))
+"""
+
 
 def built(project: Path, folder: Path) -> Path:
     """The wheel of a project."""
@@ -146,36 +163,47 @@ def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
         }
         (tmp_path / "orders.csv").write_bytes(b"order_id,product_code,client_number\n")
 
-        def sat(*words: str) -> subprocess.CompletedProcess[str]:
-            environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **settings}
-            command = [str(python.with_name("sat")), *words]
-            return subprocess.run(
-                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-            )
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **settings}
 
-        for words, said in (
-            (("--help",), "projections"),
-            (("batch", "list"), "november.csv"),
-            (("batch", "submit", "orders.csv", "--wait"), "Rp 260,000"),
-            (("batch", "watch", BATCH_ID, "--timeout", "1"), "Still running"),
-            (("batch", "results", BATCH_ID, "--output", "results.csv"), ""),
-            (("alerts",), "nothing"),
-            (("rechecks",), "nothing was due"),
-            (("prices", "show", "5k"), "Rp 5,100"),
-            (("prices", "changes", "--since", "7d"), "+2.0 %"),
-            (("prices", "week"), "Week 2026-W45"),
-            (("reconcile", "list"), "certified by user:carl"),
-            (("reconcile", "breaks"), "0 breaks, as of 2026-11-02"),
-        ):
-            ran = sat(*words)
-            assert said in ran.stdout, (words, ran.stderr)
-        assert "found 0 orders 'X'" in sat("order", "cancel", "X", "--reason", "a test").stderr
-        for words in (("db", "migrate"), ("replay",), ("log", "verify"), ("dags-folder",)):
-            ran = sat(*words)
-            assert (ran.returncode, "the full package, sat-bulk-orders" in ran.stderr) == (2, True), (
-                ran.stderr
+        def run(*command: str, given: str = "") -> str:
+            done = subprocess.run(
+                command,
+                cwd=tmp_path,
+                env=environment,
+                input=given,
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            assert ran.stderr.count("\n") == 1, ran.stderr
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        assert "projections" in run(str(python.with_name("sat")), "--help")
+        working = {
+            ("batch", "list"): "november.csv",
+            ("batch", "submit", "orders.csv", "--wait"): "Rp 260,000",
+            ("batch", "watch", BATCH_ID, "--timeout", "1"): "Still running",
+            ("batch", "results", BATCH_ID, "--output", "results.csv"): "",
+            ("alerts",): "nothing",
+            ("rechecks",): "nothing was due",
+            ("prices", "show", "5k"): "Rp 5,100",
+            ("prices", "changes", "--since", "7d"): "+2.0 %",
+            ("prices", "week"): "Week 2026-W45",
+            ("reconcile", "list"): "certified by user:carl",
+            ("reconcile", "breaks"): "0 breaks, as of 2026-11-02",
+        }
+        cancel = ("order", "cancel", "X", "--reason", "a test")
+        incomplete = (("db", "migrate"), ("replay",), ("log", "verify"), ("dags-folder",))
+        commands = [*working, cancel, *incomplete]
+        told = json.loads(run(str(python), "-c", _COMMANDS, given=json.dumps(commands)))
+        ran = dict(zip(commands, told, strict=True))
+        for words, said in working.items():
+            assert said in ran[words][1], (words, ran[words])
+        assert "found 0 orders 'X'" in ran[cancel][2]
+        for words in incomplete:
+            code, _, error = ran[words]
+            assert (code, "the full package, sat-bulk-orders" in error) == (2, True), ran[words]
+            assert error.count("\n") == 1, error
 
 
 NOTHING = {"items": [], "next": None}

@@ -20,10 +20,17 @@ from stack.postgres import EmbeddedPostgres, PostgresError, free_port, wheel_ins
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a user to drop to")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedPostgres:
+    """The first test that starts it makes its data folder, which takes longer than a start."""
+    return EmbeddedPostgres(
+        tmp_path_factory.mktemp("server") / "postgres", 'a pass\'word/with "signs"', durable=False
+    )
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that has not been started, and that does not outlive its test."""
-    made = EmbeddedPostgres(tmp_path / "postgres", 'a pass\'word/with "signs"', durable=False)
+def server(made: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+    """A server that does not run, and that does not outlive its test."""
     yield made
     made.stop("immediate")
 
@@ -100,9 +107,14 @@ def test_a_start_that_fails_says_what_the_server_said(server: EmbeddedPostgres) 
     """The error carries the end of the log, not only an exit code."""
     server.start()
     server.stop()
-    (server.data / "postgresql.auto.conf").write_text("no_such_setting = 1\n")
-    with pytest.raises(PostgresError, match="no_such_setting"):
-        server.start()
+    settings = server.data / "postgresql.auto.conf"
+    before = settings.read_text()
+    settings.write_text("no_such_setting = 1\n")
+    try:
+        with pytest.raises(PostgresError, match="no_such_setting"):
+            server.start()
+    finally:
+        settings.write_text(before)
 
 
 def test_an_initialisation_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
