@@ -3,9 +3,10 @@
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 RUN python -m venv /opt/venv
-COPY requirements.txt requirements-celery.txt requirements-s3.txt requirements-kubernetes.txt /build/
+COPY requirements.txt requirements-celery.txt requirements-s3.txt requirements-kubernetes.txt requirements-archive.txt \
+    /build/
 RUN /opt/venv/bin/pip install --require-hashes --requirement /build/requirements.txt
-# Names of extras, for several machines: EXTRAS="celery s3".
+# Names of extras, for several machines and for archives of the log: EXTRAS="celery s3 archive".
 ARG EXTRAS=""
 RUN set -eu; for extra in $EXTRAS; do \
         /opt/venv/bin/pip install --require-hashes --requirement "/build/requirements-$extra.txt"; \

@@ -61,6 +61,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sat.settlement_uploads TO sat_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.notification_choices TO sat_writer;
 GRANT SELECT, INSERT ON sat.alert_deliveries TO sat_writer;
 
+-- Which streams are archived. The owner alone archives.
+GRANT SELECT ON sat.archived_streams TO sat_writer, sat_reader;
+
 -- What retention removes, and which files it has removed.
 GRANT SELECT, INSERT (uri, kind, size_bytes) ON sat.removed_files TO sat_writer;
 GRANT SELECT ON sat.removed_files TO sat_reader;

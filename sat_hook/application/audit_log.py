@@ -22,6 +22,7 @@ from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.people import USER_PREFIX, is_same_person, user_named
 from sat_hook.store.account_lists import AccountLists
 from sat_hook.store.checkpoints import CheckpointTable
+from sat_hook.store.log_archives import LogArchives
 from sat_hook.store.log_pages import LAST_POSITION, LogPages, LogSlice, Subject
 
 MAXIMUM_LOOKED_AT = 5_000
@@ -169,11 +170,13 @@ class AuditLog(Service):
         """One event, with the checkpoint over it.
 
         :raises EventNotFoundError: there is none at this position.
+        :raises LogArchivedError: it is in an archive file only.
         """
         person.require(Right.AUDIT)
         pages = self._pages()
         recorded = pages.at(position)
         if recorded is None:
+            LogArchives(self.database).require_positions(position, position)
             raise EventNotFoundError(f"event: found none at position {position}")
         (entry,) = self._entries(pages, [recorded], None)
         return EventDetails(
@@ -265,6 +268,7 @@ class AuditLog(Service):
             text = checkpoint.text
         except UnreadableCheckpointError:
             return None
+        LogArchives(self.database).require_positions(text.first_position, text.last_position)
         return EventProof(
             text=text, key_id=checkpoint.key_id, digest=checkpoint.digest, holds=has_its_root(table, text)
         )

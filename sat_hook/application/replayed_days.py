@@ -18,7 +18,7 @@ from sat_hook.reconciliation.errors import ReconciliationError
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.store.days import RefoldedDayReader
-from sat_hook.store.errors import SpoolError
+from sat_hook.store.errors import LogArchivedError, SpoolError
 from sat_hook.store.evidence import Evidence
 from sat_hook.store.postgres import PostgresEventStore
 
@@ -61,6 +61,8 @@ class ClosedDays:
         except (ReconciliationError, SpoolError) as error:
             report(Finding.at(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
             return Verdict.DIFFERS
+        except LogArchivedError:
+            return Verdict.ARCHIVED
         digest = digest_of_close(close)
         if digest == event.result_digest:
             return Verdict.EQUAL

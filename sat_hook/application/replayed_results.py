@@ -17,7 +17,7 @@ from sat_hook.domain.legacy_events import BatchResultsWritten as ResultsWrittenS
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import ResultFile, render_results
 from sat_hook.store.as_of import as_of_position
-from sat_hook.store.errors import SpoolError
+from sat_hook.store.errors import LogArchivedError, SpoolError
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.spool import SpoolReader
 
@@ -45,6 +45,8 @@ class ResultFiles:
         except (SpoolError, BatchNotFoundError) as error:
             report(Finding.at(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
             return Verdict.DIFFERS
+        except LogArchivedError:
+            return Verdict.ARCHIVED
         differences = list(self._differences(recorded, event, file))
         for finding in differences:
             report(finding)
@@ -58,6 +60,8 @@ class ResultFiles:
             digest = self._render(recorded, recorded.position - 1, event.digest).digest
         except (SpoolError, BatchNotFoundError):
             return Verdict.NOT_COMPARABLE
+        except LogArchivedError:
+            return Verdict.ARCHIVED
         return Verdict.EQUAL if digest == event.digest else Verdict.NOT_COMPARABLE
 
     def _render(self, recorded: RecordedEvent, position: int, digest: str) -> ResultFile:

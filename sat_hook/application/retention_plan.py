@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sat_hook.application.log_archive import LogArchive
 from sat_hook.application.retention_policy import Kind, RetentionPolicy
-from sat_hook.store.errors import SpoolError, SpoolFileGoneError
+from sat_hook.domain.errors import NoRetryError
+from sat_hook.store.errors import SpoolError, SpoolFileGoneError, StoreBusyError
 from sat_hook.store.retention import OldBatch, OldFile, OldRows, RetentionTables
 from sat_hook.store.spool import NamedSpool
 
@@ -40,10 +42,11 @@ class PlannedKind:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """Plans and carries out the policy for everything but the log's events.
+    """Plans and carries out the policy.
 
     :param submissions: the spool of submitted files.
     :param results: the spool of result files and evidence packs.
+    :param archive: archives the log; needed where the policy gives events a term.
     """
 
     policy: RetentionPolicy
@@ -51,20 +54,21 @@ class RetentionPlan:
     submissions: NamedSpool
     results: NamedSpool
     now: datetime
+    archive: LogArchive | None = None
 
     def plan(self) -> list[PlannedKind]:
         """What would go. Reads only.
 
         :raises StoreUnavailableError: the database gave up.
         """
-        return [self._each(kind, is_run=False) for kind in Kind if kind is not Kind.EVENTS]
+        return [self._each(kind, is_run=False) for kind in Kind]
 
     def run(self) -> list[PlannedKind]:
         """Remove what the policy lets go; return what went.
 
         :raises StoreUnavailableError: the database gave up; the next run continues.
         """
-        return [self._each(kind, is_run=True) for kind in Kind if kind is not Kind.EVENTS]
+        return [self._each(kind, is_run=True) for kind in Kind]
 
     def _each(self, kind: Kind, *, is_run: bool) -> PlannedKind:
         planned = PlannedKind(kind, self.policy.days_of(kind))
@@ -72,6 +76,8 @@ class RetentionPlan:
             return planned
         before = self.now - timedelta(days=planned.days)
         match kind:
+            case Kind.EVENTS:
+                self._partitions(planned, planned.days, is_run=is_run)
             case Kind.SPOOL:
                 files = self._of_batches(planned, before, _submitted)
                 self._files(planned, self.submissions, files, is_run=is_run)
@@ -89,6 +95,25 @@ class RetentionPlan:
                 if is_run:
                     planned.items = self.tables.remove_intake(before)
         return planned
+
+    def _partitions(self, planned: PlannedKind, days: int, *, is_run: bool) -> None:
+        """Archive partitions of the log, the oldest first."""
+        if self.archive is None:
+            planned.stays["nothing is configured that archives the log"] += 1
+            return
+        signed = self.policy.require_signed_days
+        for old in self.archive.plan(days, self.now, require_signed_days=signed):
+            reason, name = old.reason, old.partition.name
+            try:
+                if reason is None and is_run:
+                    self.archive.archive(name)
+            except (NoRetryError, SpoolError, StoreBusyError) as error:
+                reason = str(error)
+            if reason is None:
+                planned.items += 1
+                planned.size_bytes += old.partition.size_bytes
+            else:
+                planned.stays[reason if name in reason else f"{name}: {reason}"] += 1
 
     def _of_batches(
         self, planned: PlannedKind, before: datetime, file_of: Callable[[OldBatch], OldFile | None]

@@ -53,6 +53,7 @@ class DeploymentSettings(BaseSettings):
     accounts: str = ""
     spool_uri: str = ""
     results_uri: str = ""
+    archive_uri: str = ""
     settlements_uri: str = ""
     checkpoints_uri: str = ""
     rights_file: str = ""

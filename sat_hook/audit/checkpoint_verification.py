@@ -14,6 +14,7 @@ from itertools import chain
 
 from psycopg2.extensions import connection as Connection
 
+from sat_hook.audit.archived_log import ArchivedLog
 from sat_hook.audit.checkpoints import chosen, is_link, is_signed, last_checkpoint, last_published, name_of
 from sat_hook.audit.errors import AuditSignatureError
 from sat_hook.audit.findings import Finding, FindingKind, Report
@@ -71,9 +72,10 @@ class ChainVerified:
     backdated: tuple[Leaf, ...] = ()
 
 
-def _is_published(
+def is_published(
     database: Database, number: int, published: PublishedReader, report: Report | None = None
 ) -> bool:
+    """Whether the published copy of a checkpoint is what the database has; a difference is reported."""
     ours, copy = CheckpointTable(database).at(number), published.read(name_of(number))
     if copy in [kept.to_bytes() for kept in ours]:
         return True
@@ -140,14 +142,20 @@ def start_after(connection: Connection, number: int, keys: AuditVerifier | None 
 
 
 def verify_chain(
-    connection: Connection, report: Report, trust: Trust, start: Start = BEGINNING, last: int | None = None
+    connection: Connection,
+    report: Report,
+    trust: Trust,
+    start: Start = BEGINNING,
+    last: int | None = None,
+    log: ArchivedLog | None = None,
 ) -> ChainVerified:
     """Verify every checkpoint in the snapshot of the connection's transaction, and report findings.
 
     :param start: where to begin; for the checkpoint before it, only text and signature are verified.
     :param last: the number of the last checkpoint to verify; later events are then not counted. None: all.
+    :param log: the log with its archive files; default: the database alone.
     """
-    return _Chain(connection, report, trust, start, last).verify()
+    return _Chain(log or ArchivedLog(connection), report, trust, start, last).verify()
 
 
 def verify_published(database: Database, checkpoints: int, report: Report, trust: Trust) -> int | None:
@@ -174,17 +182,18 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
     newest = last_published(published, checkpoints)
     if newest == 0 and beyond == checkpoints and checkpoints:
         report(_finding(FindingKind.PUBLISHED_MISSING, 1, None, "no published copy of any checkpoint", "one"))
-    if newest and (trust.every_copy or not _is_published(database, newest, published)):
+    if newest and (trust.every_copy or not is_published(database, newest, published)):
         for number in range(1, newest + 1):
-            _is_published(database, number, published, report)
+            is_published(database, number, published, report)
     return max(newest, beyond) if beyond > checkpoints else newest
 
 
 class _Chain:
     def __init__(
-        self, connection: Connection, report: Report, trust: Trust, start: Start, last: int | None
+        self, log: ArchivedLog, report: Report, trust: Trust, start: Start, last: int | None
     ) -> None:
-        self._table = CheckpointTable(OneTransaction(connection))
+        self._log = log
+        self._table = CheckpointTable(OneTransaction(log.connection))
         self._report = report
         self._trust = trust
         self._start = start
@@ -193,7 +202,7 @@ class _Chain:
 
     def verify(self) -> ChainVerified:
         count, covered, before, next_position = self._begin()
-        leaves = _Ahead(self._in_time(self._table.leaves(self._start.position, any_time=True)))
+        leaves = _Ahead(self._in_time(self._log.leaves(self._start.position)))
         last = self._start.before
         for number, candidates in self._table.after(self._start.number - 1):
             if self._last is not None and number > self._last:
@@ -309,6 +318,8 @@ class _Chain:
             tree.add(leaf_of(*leaf))
         if (tree.leaves, tree.root) == (text.events, text.root):
             return
+        if self._log.is_unreadable(text.first_position, text.last_position):
+            return  # the file is reported
         where = f"positions {text.first_position} to {text.last_position}"
         if tree.leaves != text.events:
             found, expected = f"{tree.leaves} events at {where}", f"the {text.events} that were signed"

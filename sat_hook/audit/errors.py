@@ -66,3 +66,11 @@ class PublicationError(RuntimeError):
 
 class RebuildRefusedError(RuntimeError):
     """The log cannot be folded, so nothing was rebuilt or changed. Verify the log first."""
+
+
+class ArchiveUnreadableError(NoRetryError):
+    """An archive file is gone, cannot be read or was changed; the text says which."""
+
+
+class ArchiveRefusedError(NoRetryError):
+    """A partition cannot be archived or brought back; nothing was changed. The text says why."""

@@ -42,6 +42,8 @@ class FindingKind(StrEnum):
     PUBLISHED_MISSING = "published_missing"
     PUBLISHED_DIFFERS = "published_differs"
     PUBLISHED_BEYOND = "published_beyond"
+    ARCHIVE_UNREADABLE = "archive_unreadable"
+    ARCHIVE_DIFFERS = "archive_differs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from datetime import date, datetime
 from functools import partial
 from typing import NamedTuple
 
-from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
+from sat_hook.audit.archived_log import ArchivedLog, opened_log, opened_part
 from sat_hook.audit.checkpoint_verification import (
     BEGINNING,
     ChainVerified,
@@ -37,16 +37,18 @@ from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.decision import Record
 from sat_hook.domain.errors import UnknownEventError, UnreadableCheckpointError
-from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.identity import log_id
 from sat_hook.domain.order_events import SignedStatus, StatusMismatched
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.store.database import Database
 from sat_hook.store.evidence import Evidence
-from sat_hook.store.log import Placed, each_stream, newest_versions
+from sat_hook.store.log import Placed, newest_versions
+from sat_hook.store.log_archives import archives_in
 from sat_hook.store.log_pages import LAST_POSITION, LogPages, LogSlice
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.projections import DerivedTables
+from sat_hook.store.spool import AnySpool, SpoolReader
 
 EVIDENCE_PER_LOOKUP = 1000
 STREAMS_PER_LOOKUP = 1000
@@ -84,7 +86,12 @@ class Verification:
 
 
 def verify_log(
-    database: Database, report: Report, trust: Trust | None = None, *, after_checkpoint: int = 0
+    database: Database,
+    report: Report,
+    trust: Trust | None = None,
+    *,
+    after_checkpoint: int = 0,
+    archives: SpoolReader | None = None,
 ) -> Verification:
     """Verify the log in one snapshot and call ``report`` with every problem as it is found.
 
@@ -92,6 +99,7 @@ def verify_log(
         to; skips heads without events, callbacks and prices. Default: everything.
     :param database: any role that may read events; if it may read evidence, its bytes are checked too.
     :param trust: public keys and the place of publication, for what the database alone cannot prove.
+    :param archives: reads archive files; default: any URI that this process can reach.
     :raises PublicationError: the place of publication cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
@@ -104,16 +112,17 @@ def verify_log(
         evidence_read = evidence.may_read_bytes()
         counted = Counted(report)
         checks = StatusChecks(evidence, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
-        verifier = _Verifier(connection, counted, start.position, None, evidence_read, checks)
-        verifier.verify_streams()
-        report_usage(DerivedTables(connection).differing_usage(_day_before(start)), counted)
-        if start is BEGINNING:
-            verifier.verify_heads()
-            verifier.verify_evidence()
-            verify_prices(connection, verifier.price_lists, verifier.report)
-            if checks is not None:
-                checks.look_at_callbacks()
-        chain = verify_chain(connection, verifier.report, trust, start)
+        with opened_log(connection, archives or AnySpool(), counted, first_position=start.position) as log:
+            verifier = _Verifier(log, counted, start.position, None, evidence_read, checks)
+            verifier.verify_streams()
+            report_usage(DerivedTables(connection).differing_usage(_day_before(start)), counted)
+            if start is BEGINNING:
+                verifier.verify_heads()
+                verifier.verify_evidence()
+                verify_prices(connection, verifier.price_lists, verifier.report)
+                if checks is not None:
+                    checks.look_at_callbacks()
+            chain = verify_chain(connection, verifier.report, trust, start, log=log)
     published = verify_published(database, chain.checkpoints, verifier.report, trust)
     counts = verifier.report.counts
     return Verification(
@@ -148,6 +157,8 @@ def verify_part(
 ) -> PartVerified | None:
     """Verify the events under a few checkpoints, these checkpoints, and the signed texts of the events.
 
+    A part that begins in an archive file, or reaches one, goes to the end of that file.
+
     :returns: None when there is no later checkpoint.
     :raises StoreUnavailableError: the database gave up.
     """
@@ -155,17 +166,18 @@ def verify_part(
         start = start_after(connection, after_checkpoint, trust.keys)
         if start.number <= after_checkpoint:
             return None
-        chain = verify_chain(connection, report, trust, start, after_checkpoint + checkpoints)
-        if chain.checkpoints <= after_checkpoint:
-            return None
-        evidence = Evidence(connection)
-        evidence_read = evidence.may_read_bytes()
-        counted = Counted(report)
-        checks = StatusChecks(evidence, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
-        verifier = _Verifier(
-            connection, counted, start.position, chain.covered_position, evidence_read, checks
-        )
-        verifier.verify_streams()
+        last = after_checkpoint + checkpoints
+        with opened_part(connection, AnySpool(), report, start.position, last) as (log, last):
+            chain = verify_chain(connection, report, trust, start, last, log)
+            if chain.checkpoints <= after_checkpoint:
+                return None
+            evidence = Evidence(connection)
+            evidence_read = evidence.may_read_bytes()
+            counted = Counted(report)
+            keys = trust.sat_keys
+            checks = StatusChecks(evidence, keys, counted) if keys and evidence_read else None
+            verifier = _Verifier(log, counted, start.position, chain.covered_position, evidence_read, checks)
+            verifier.verify_streams()
     checked = None if checks is None else checks.checked
     return PartVerified(chain.checkpoints, chain.covered_position, verifier.events, verifier.streams, checked)
 
@@ -254,7 +266,7 @@ def _verifications(database: Database) -> Iterator[tuple[LogVerified, datetime]]
 
 @dataclass(slots=True)
 class _Verifier:
-    connection: Connection
+    log: ArchivedLog
     report: Counted
     first_position: int | None
     last_position: int | None
@@ -268,12 +280,7 @@ class _Verifier:
 
     def verify_streams(self) -> None:
         unplaced = partial(report_unplaced, self.report)
-        for _, placed in each_stream(
-            self.connection,
-            unplaced,
-            first_position=self.first_position,
-            last_position=self.last_position,
-        ):
+        for _, placed in self.log.streams(unplaced, self.report, self.first_position, self.last_position):
             last: Placed | None = None
             for item in placed:
                 self.events += 1
@@ -294,18 +301,20 @@ class _Verifier:
             self.checks.look_up()
 
     def verify_heads(self) -> None:
-        for stream, version in DerivedTables(self.connection).heads_without_events():
+        for stream, version in DerivedTables(self.log.connection).heads_without_events():
             self._find(FindingKind.HEAD_WITHOUT_EVENTS, stream, f"head {version}, no event", "no head")
 
     def verify_evidence(self) -> None:
         if not self.may_read_evidence:
             return
-        for table, digest, computed in Evidence(self.connection).changed():
+        for table, digest, computed in Evidence(self.log.connection).changed():
             self._changed(table, digest, computed)
 
     def _verify_place(self, recorded: RecordedEvent, before: RecordedEvent | None) -> None:
         if before is None and self.first_position is not None:
             return  # the stream's earlier events are older than the verified range
+        if before is None and self.log.unreadable and recorded.stream.kind is StreamKind.ORDER:
+            return  # they may be in a file that cannot be read, which is reported
         expected = before.version + 1 if before else 1
         if recorded.version != expected:
             self._find(
@@ -361,7 +370,15 @@ class _Verifier:
         """Verify the heads of streams, but of those that go on after the verified part."""
         goes_on: dict[StreamId, int] = {}
         if self.last_position is not None:
-            goes_on = newest_versions(self.connection, [item.recorded.stream for item in self._last])
+            streams = [item.recorded.stream for item in self._last]
+            goes_on = newest_versions(self.log.connection, streams)
+            # Later events of an archived stream are in its files, which are read to their end.
+            archived = archives_in(self.log.connection).archived_among(streams)
+            goes_on |= {
+                item.recorded.stream: item.head or 0
+                for item in self._last
+                if item.recorded.stream in archived
+            }
         for last in self._last:
             if goes_on.get(last.recorded.stream, 0) <= last.recorded.version:
                 self._verify_head(last)
@@ -380,7 +397,7 @@ class _Verifier:
             )
 
     def _look_up_evidence(self) -> None:
-        evidence, digests = Evidence(self.connection), list(self._named)
+        evidence, digests = Evidence(self.log.connection), list(self._named)
         for digest in evidence.missing_texts(digests):
             recorded, expected = self._named[digest], f"the one with digest {digest}"
             self._find(FindingKind.EVIDENCE_MISSING, recorded, "no signed text", expected)

@@ -38,6 +38,7 @@ from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.evidence import PACK_TABLES, Evidence
 from sat_hook.store.log import events_between
+from sat_hook.store.log_archives import archives_in
 from sat_hook.store.log_pages import LogPages, LogSlice
 
 FORMAT = "sat-evidence-pack-1"
@@ -134,6 +135,7 @@ class PackWriter:
     def write(self, path: Path) -> PackWritten:
         """Write the pack to ``path``, from one snapshot.
 
+        :raises LogArchivedError: events of the period are in an archive file only.
         :raises StoreUnavailableError: the database gave up.
         :raises OSError: the file cannot be written.
         """
@@ -142,6 +144,8 @@ class PackWriter:
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as pack,
         ):
             covered = self._covered(connection)
+            if covered is not None:
+                archives_in(connection).require_positions(covered.first_position, covered.last_position)
             self._plain(pack, "README.txt", _read_me(self._export).encode("utf-8"))
             self._plain(pack, "verify.py", (files("sat_hook.audit") / VERIFIER).read_bytes())
             self._lines(pack, "checkpoints.jsonl", self._checkpoints(connection, covered))

@@ -35,6 +35,7 @@ from sat_hook.store.breaks import FollowedTables
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import Placed, each_stream
+from sat_hook.store.log_archives import archives_in
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.projections import (
     KEPT,
@@ -158,9 +159,15 @@ def rebuild_projections(database: Database) -> Rebuilt:
 
 
 def each_folded(connection: Connection, report: Report, until: int | None = None) -> Iterator[Folded]:
-    """Every stream that folds, up to a position if one is given; for the others the reason is reported."""
+    """Every stream that folds, up to a position if one is given; for the others the reason is reported.
+
+    Archived streams are left out.
+    """
     for stream, placed in each_stream(connection, partial(report_unplaced, report), last_position=until):
-        folded = fold_stream(stream, list(placed), report)
+        events = list(placed)
+        if events[0].recorded.version > 1 and archives_in(connection).is_archived(stream):
+            continue  # its earlier events are in a file only; its rows stay as they are
+        folded = fold_stream(stream, events, report)
         if folded is not None:
             yield folded
 

@@ -37,6 +37,7 @@ class Verdict(StrEnum):
     EQUAL = "equal"
     DIFFERS = "differs"
     NOT_COMPARABLE = "not comparable"
+    ARCHIVED = "archived (bring their orders back with: sat retention restore)"
     SUMS_ONLY = "equal in number and sum, their submitted files being removed by retention or archived"
 
 

@@ -33,6 +33,7 @@ KEYS: Mapping[str, str] = {
     "SAT_CHECKPOINTS_URI": "where checkpoints are published: a folder, or a URI like s3://bucket/checkpoints",
     "SAT_SPOOL_URI": "the spool of submitted files, for example file:///var/lib/sat/spool",
     "SAT_RESULTS_URI": "the spool of result files, for example file:///var/lib/sat/results",
+    "SAT_ARCHIVE_URI": "where archive files are stored, for example file:///var/lib/sat/archive",
     "SAT_RETENTION_FILE": "the path of the retention policy (TOML)",
     "SAT_WRITER_PASSWORD": "a password for the role sat_writer",
     "SAT_READER_PASSWORD": "a password for the role sat_reader",

@@ -14,6 +14,7 @@ from sat_hook.domain import (
     console_users,
     export,
     legacy_events,
+    log_archives,
     order_events,
     rights_seen,
     verifications,
@@ -27,7 +28,7 @@ _MODULES: Mapping[StreamKind, tuple[ModuleType, ...]] = {
     StreamKind.ACCOUNT: (account, account_rules, books_events),
     StreamKind.EXPORT: (export,),
     StreamKind.USER: (console_users,),
-    StreamKind.LOG: (verifications,),
+    StreamKind.LOG: (verifications, log_archives),
     StreamKind.RIGHTS: (rights_seen,),
     StreamKind.WEBHOOK: (webhooks,),
 }

@@ -1,4 +1,4 @@
-"""Verifications of the log, which are recorded in it: what was verified, up to where, by which keys. Pure."""
+"""The stream of the log itself: its verifications (what, how far, by which keys) and archives. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 
 from sat_hook.domain.decision import Decider, Decision, Record
 from sat_hook.domain.event_record import Event, Frozen, StreamKind, register
+from sat_hook.domain.log_archives import EventsArchived, EventsRestored
 
 
 @register
@@ -46,19 +47,21 @@ class LogStanding(Frozen):
 
 
 def decide_verification(standing: LogStanding, command: Record) -> Decision:
-    """Every verification is recorded as it came out."""
+    """Every verification and every archive is recorded as it came out."""
     del standing
-    if not isinstance(command.event, LogVerified):
+    if not isinstance(command.event, LogVerified | EventsArchived | EventsRestored):
         raise TypeError(f"{command.event.type_name} is not an event of the log itself")
     return (command.event,)
 
 
 def evolve_verification(standing: LogStanding, event: Event, occurred_at: datetime) -> LogStanding:
-    """The standing after one more verification."""
+    """The standing after one more event."""
     match event:
         case LogVerified():
             is_whole = not event.findings
             return LogStanding(version=standing.version + 1, verified_at=occurred_at, is_whole=is_whole)
+        case EventsArchived() | EventsRestored():
+            return standing.model_copy(update={"version": standing.version + 1})
         case _:
             raise ValueError(f"{event.type_name} does not follow in the stream of the log itself")
 

@@ -134,6 +134,11 @@ def results_spool(deployment: DeploymentSettings) -> NamedSpool:
     return _ConfiguredSpool("SAT_RESULTS_URI", deployment.results_uri)
 
 
+def archive_spool(deployment: DeploymentSettings) -> NamedSpool:
+    """The spool of archive files."""
+    return _ConfiguredSpool("SAT_ARCHIVE_URI", deployment.archive_uri)
+
+
 def exports_folder(deployment: DeploymentSettings) -> Path | None:
     """The folder of evidence packs (``exports/`` below ``SAT_RESULTS_URI``), if that is a folder.
 

@@ -100,6 +100,8 @@ def _messages(
     for event in events:
         is_batch = event.stream.kind is StreamKind.BATCH
         state = store.load_batch(event.stream.key) if is_batch else orders.get(event.position)
+        if state is None and event.stream.kind is StreamKind.ORDER:
+            state = store.load_orders([event.stream.key]).get(event.stream.key)
         try:
             messages += messages_about(event, state, webhooks)
         except (UnknownEventError, ValueError) as error:

@@ -36,6 +36,7 @@ from sat_hook.reconciliation.settlement_cache import SettlementCache, files_near
 from sat_hook.reconciliation.settlement_findings import is_of_refund
 from sat_hook.store.database import Database
 from sat_hook.store.days import DayReader
+from sat_hook.store.log_archives import LogArchives
 from sat_hook.store.spool import LocalSpool, NamedSpool
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class DayComputation:
         """Compute the close.
 
         :raises SettlementLostError: a settlement file can no longer be read.
+        :raises LogArchivedError: events of the day are in an archive file only.
         """
         books = self._books()
         count = self._count(books)
@@ -97,6 +99,7 @@ class DayComputation:
         return self._together(books, closes, DayOrders(tuple(parts), folder=folder))
 
     def _books(self) -> DayBooks:
+        LogArchives(self.database).require_since(self.day.opens_at)
         books = fold_books(self.account, self.recorded, up_to=self.position, for_day=self.day.day)
         return DayBooks(books, self.day, self.position)
 

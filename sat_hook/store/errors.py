@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sat_hook.domain.errors import StepError
+from sat_hook.domain.errors import NoRetryError, StepError
 
 
 class UnsettledPositionError(LookupError):
@@ -76,3 +76,17 @@ class UntrustedFileError(OSError):
         self.path = path
         self.found = found
         self.expected = expected
+
+
+class LogArchivedError(NoRetryError):
+    """Events that are needed are in an archive file only.
+
+    :param partition: what brings them back.
+    """
+
+    def __init__(self, where: str, partition: str, uri: str) -> None:
+        super().__init__(
+            f"{where}: found events that are archived in {uri}; expected them in the database (bring them "
+            f"back with: sat retention restore {partition})"
+        )
+        self.partition = partition

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
@@ -14,6 +15,7 @@ from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, St
 from sat_hook.domain.guards import LimitUsage
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_decisions import ORDER_DECIDER
+from sat_hook.domain.order_events import OrderReceived
 from sat_hook.store.append_rows import append_arguments, usage_arguments
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
@@ -28,6 +30,7 @@ from sat_hook.store.event_store import (
     in_order_of_states,
 )
 from sat_hook.store.log import recorded_from_row
+from sat_hook.store.log_archives import LogArchives
 from sat_hook.store.statements import queries, run
 
 CLOSING_SECONDS = 90.0
@@ -128,7 +131,13 @@ class PostgresEventStore:
         return {batch_id: in_order_of_rows(needs) for batch_id, needs in found.items()}
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        """The events of a stream, by version.
+
+        :raises LogArchivedError: its earlier events are in an archive file only.
+        """
         rows = run(self.database, self._events.read_stream, stream=str(stream))
+        if stream.kind is StreamKind.ORDER and (not rows or rows[0][2] != 1):
+            LogArchives(self.database).require_streams([stream])
         return [recorded_from_row(row) for row in rows]
 
     def read_stream_of(self, stream: StreamId, types: Sequence[str]) -> list[RecordedEvent]:
@@ -211,6 +220,7 @@ class PostgresAsOf(StoreAsOf):
         self._past = queries("past")
 
     def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        LogArchives(self._database).require_batch(batch_id, after_position, up_to_position)
         chosen = {"after_position": after_position, "up_to_position": up_to_position}
         rows = run(self._database, self._past.orders_received, batch_id=batch_id, **chosen)
         return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
@@ -225,6 +235,8 @@ class PostgresAsOf(StoreAsOf):
         streams = {str(StreamId(StreamKind.ORDER, key)): key for key in request_ids}
         statement, until = self._past.facts_of_streams_until, self.position
         rows = run(self._database, statement, streams=list(streams), up_to_position=until)
+        if not _begin(rows, streams):
+            LogArchives(self._database).require_streams(StreamId.parse(stream) for stream in streams)
         found: dict[str, Order] = {}
         for stream, facts in groupby(rows, key=itemgetter(0)):
             events = ((parse_event(name, version, data), at) for _, name, version, data, at in facts)
@@ -232,6 +244,12 @@ class PostgresAsOf(StoreAsOf):
             assert order is not None
             found[order.request_id] = order
         return found
+
+
+def _begin(rows: Sequence[tuple[Any, ...]], streams: Collection[str]) -> bool:
+    """Whether there is the beginning of each stream."""
+    began = {row[0] for row in rows if row[1] == OrderReceived.__name__}
+    return began.issuperset(streams)
 
 
 def position_at(database: Database, moment: datetime) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
+from itertools import count
 from typing import Any, ClassVar
 
 import aiosql
@@ -20,6 +21,7 @@ ROWS_PER_FETCH = 2_000
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 """Stands for a time that Python cannot represent. No event has it, so it matches no digest and no leaf."""
 _TIMESTAMPTZ = 1184
+_numbers = count()
 
 
 @cache
@@ -79,7 +81,9 @@ def streamed(
     :param by_name: return dicts, not tuples.
     """
     factory = RealDictCursor if by_name else Cursor
-    cursor = connection.cursor(name=f"sat_{statement.__name__}", cursor_factory=factory)
+    # An abandoned result keeps its cursor until the transaction ends.
+    name = f"sat_{statement.__name__}_{next(_numbers)}"
+    cursor = connection.cursor(name=name, cursor_factory=factory)
     cursor.itersize = rows_per_fetch or ROWS_PER_FETCH
     if any_time:
         register_type(new_type((_TIMESTAMPTZ,), "SAT_ANY_TIME", _any_time), cursor)

@@ -105,7 +105,10 @@ class WebhookQueue(Statements, room="webhooks"):
         return list(map(recorded_from_row, rows))
 
     def orders_after(self, events: Sequence[RecordedEvent]) -> dict[int, Order | None]:
-        """The order right after each of these events of orders, by the event's position."""
+        """The order right after each of these events of orders, by the event's position.
+
+        Archived orders are left out.
+        """
         rows = self._run(
             self._sql.events_up_to,
             streams=[str(event.stream) for event in events],
@@ -115,6 +118,8 @@ class WebhookQueue(Statements, room="webhooks"):
         for _, group in groupby(rows, key=itemgetter(2, 0)):
             recorded = [recorded_from_row(row[1:]) for row in group]
             last = recorded[-1]
+            if recorded[0].version > 1:
+                continue  # its beginning is archived
             pairs = ((item.event, item.occurred_at) for item in recorded)
             found[last.position] = ORDER_DECIDER.fold(last.stream.key, pairs)
         return found

@@ -43,6 +43,7 @@ SELECT batch_id, submitted_by, submitted_at FROM sat.batches WHERE batch_id = AN
 SELECT 'orders', 'order/' || o.request_id
 FROM sat.orders AS o
 WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'order/' || o.request_id)
+  AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = 'order/' || o.request_id)
 UNION ALL
 SELECT 'batches', 'batch/' || b.batch_id
 FROM sat.batches AS b
@@ -60,6 +61,7 @@ FROM sat.order_movements AS m
 LEFT JOIN sat.events AS e
     ON e.position = m.position AND e.stream = 'order/' || m.request_id AND e.type = ANY (:types)
 WHERE e.position IS NULL
+  AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = 'order/' || m.request_id)
 GROUP BY m.request_id
 ORDER BY 1;
 
@@ -68,6 +70,7 @@ ORDER BY 1;
 SELECT stream, version
 FROM sat.stream_heads AS h
 WHERE h.version > 0 AND NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = h.stream)
+  AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = h.stream)
 ORDER BY stream;
 
 -- name: differing_product_prices()
@@ -169,6 +172,7 @@ ORDER BY md5(product_id::text), valid;
 WITH orders AS (
     DELETE FROM sat.orders AS o
     WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'order/' || o.request_id)
+      AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = 'order/' || o.request_id)
 ), batches AS (
     DELETE FROM sat.batches AS b
     WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'batch/' || b.batch_id)
@@ -177,7 +181,8 @@ WITH orders AS (
     WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'account/' || a.account_id)
 )
 DELETE FROM sat.stream_heads AS h
-WHERE h.version > 0 AND NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = h.stream);
+WHERE h.version > 0 AND NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = h.stream)
+  AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = h.stream);
 
 -- name: remove_movements_without_events(types)!
 -- Movements at positions where the log has no event of their order that leaves one.
@@ -185,11 +190,15 @@ DELETE FROM sat.order_movements AS m
 WHERE NOT EXISTS (
     SELECT FROM sat.events AS e
     WHERE e.position = m.position AND e.stream = 'order/' || m.request_id AND e.type = ANY (:types)
-);
+) AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = 'order/' || m.request_id);
 
 -- name: streams_after(after, limit)
--- The next streams of the log, by name.
-SELECT DISTINCT stream FROM sat.events WHERE stream > :after ORDER BY stream LIMIT :limit;
+-- The next streams of the log that the database has from their beginning, by name.
+SELECT DISTINCT e.stream
+FROM sat.events AS e
+WHERE e.stream > :after AND NOT EXISTS (SELECT FROM sat.archived_streams AS x WHERE x.stream = e.stream)
+ORDER BY e.stream
+LIMIT :limit;
 
 -- name: lock_heads(streams)!
 -- Keep appends to these streams out until the transaction ends, in the order in which appends lock them.

@@ -30,6 +30,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of, log_id, rights_id, user_id_of, webhooks_id
+from sat_hook.domain.log_archives import EventsArchived, EventsRestored
 from sat_hook.domain.rights_seen import RightsSource, SeeRights, holders_in
 from sat_hook.domain.verifications import LogVerified
 from sat_hook.domain.webhooks import WebhookMessagesResent, WebhookRemoved, WebhookSet, WebhookTopic
@@ -249,6 +250,25 @@ def audited(line: Line) -> None:
             findings=findings,
         )
         line.handler.apply_to(VERIFICATIONS, log_id(), Record(verified), BY_TEST)
+
+
+@story("A month of the log that was archived and brought back")
+def archived(line: Line) -> None:
+    """Both are events of the log itself."""
+    month = EventsArchived(
+        partition="events_0003",
+        first_position=30_000_000_001,
+        last_position=30_000_000_014,
+        events=14,
+        moved_events=11,
+        recorded_to=line.handler.clock.now(),
+        uri=f"file:///var/lib/sat/archive/archive/{digest_of(b'a month')}.parquet",
+        digest=digest_of(b"a month"),
+        size_bytes=7,
+        checkpoint=4,
+    )
+    for event in (month, EventsRestored(partition=month.partition, digest=month.digest)):
+        line.handler.apply_to(VERIFICATIONS, log_id(), Record(event), BY_TEST)
 
 
 @story("Rights that were seen: a file, a change of it, a user with other roles, a file that cannot be used")

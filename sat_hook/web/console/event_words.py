@@ -113,6 +113,8 @@ OTHER_EVENTS: Mapping[str, Words] = {
     "WebhookMessagesResent": Words(_("Sent messages of webhook %(name)s once more: %(reason)s"), "none"),
     "AlertsAcknowledged": Words(_("Acknowledged alerts: %(reason)s"), "none"),
     "LogVerified": Words(_("Verified the log up to position %(closed_position)s"), "none"),
+    "EventsArchived": Words(_("Archived %(events)s events of %(partition)s in a file"), "none"),
+    "EventsRestored": Words(_("Brought the archived events of %(partition)s back"), "none"),
 }
 """Every type of event of a batch, an account, its books, an export, a user and the log itself."""
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from sat_hook.application.log_archive import LogArchive
 from sat_hook.application.replayed_results import ResultFiles
 from sat_hook.application.retention_plan import RetentionPlan
 from sat_hook.application.retention_policy import Kind, RetentionPolicy
@@ -32,13 +33,15 @@ from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.database import Database
-from sat_hook.store.errors import UnsettledPositionError
+from sat_hook.store.errors import LogArchivedError, UnsettledPositionError
 from sat_hook.store.event_store import Change
+from sat_hook.store.log_partitions import LogPartitions
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.retention import RetentionTables
-from sat_hook.store.spool import AnySpool
+from sat_hook.store.spool import AnySpool, LocalSpool
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
+from tests.integration.audit.keeping import Notary
 from tests.orders import BY_TEST, T0
 from tests.pipeline import Line, line_of
 from tests.sql import execute
@@ -229,6 +232,31 @@ def test_retention_breaks_no_replay(finished: Finished) -> None:
     assert (replayed.reports, found.findings) == ({"result files": {Verdict.SUMS_ONLY: 1}}, [])
     assert render_results(as_of_now(finished.line.store), finished.line.spool, finished.batch_id).rows == 3
     finished.line.take_in(unfinished)
+
+
+def test_an_archived_batch_is_named_and_can_be_brought_back(finished: Finished, tmp_path: Path) -> None:
+    """Its results are not made and not compared while its orders are in a file only."""
+    database, line = finished.database, finished.line
+    damage(database, "UPDATE sat.events SET recorded_at = recorded_at - interval '100 days'")
+    notary = Notary(database, tmp_path / "published")
+    notary.make()
+    for _ in range(2):
+        LogPartitions(line.store.database).make_ahead()
+    (tmp_path / "archive").mkdir()
+    with closing(Database(database.owner_dsn)) as owner:
+        spool = LocalSpool(tmp_path / "archive")
+        archive = LogArchive(owner, spool, notary.keys, notary.publication, SystemClock())
+        assert archive.archive("events_0000").moved_events > 0
+        found = Found()
+        assert finished.replay(found).reports == {"result files": {Verdict.ARCHIVED: 1}}
+        with pytest.raises(LogArchivedError, match="sat retention restore events_0000"):
+            render_results(as_of_now(line.store), line.spool, finished.batch_id)
+        notary.make()
+        verified, damaged = notary.verify()
+        assert (damaged.findings, verified.chain.uncovered_events) == ([], 0)
+        archive.restore("events_0000")
+    assert finished.replay(found).reports == {"result files": {Verdict.EQUAL: 1}}
+    assert found.findings == []
 
 
 def test_sums_are_compared_without_the_submitted_file(finished: Finished) -> None:

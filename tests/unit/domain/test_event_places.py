@@ -16,6 +16,7 @@ from sat_hook.domain import (
     console_users,
     export,
     legacy_events,
+    log_archives,
     rights_seen,
     verifications,
     webhooks,
@@ -35,6 +36,7 @@ MODULES = (
     export,
     happened,
     legacy_events,
+    log_archives,
     rights_seen,
     verifications,
     webhooks,
@@ -68,22 +70,23 @@ NOT_SHOWN = """
 
 #: Members of events that hold nothing about a customer, so that a masked evidence pack may show them.
 IMPERSONAL = """
-    account accounts adjusted_days admin_fee_rupiah alerts amount_rupiah approver asked_at assignee attempt
-    available_rupiah batch_id began_at break_id breaks cause cell_changes changes changes_digest
+    account accounts adjusted_days admin_fee_rupiah alerts amount_rupiah approver asked_at assignee
+    attempt available_rupiah batch_id began_at break_id breaks cause cell_changes changes changes_digest
     charged_rupiah checkpoint checkpoints client closed_position code columns compared_with confirmed_by
     connection content counts covered_position credited_at criteria cut_off_minutes day decided_at
-    declined_by digest earlier_batch_id error_code estimate_rupiah events evidence_digest expected_rupiah
-    facts file_format findings first_checkpoint first_row found found_rupiah fulfilled_at given_rights
-    held held_rows holder_changes holders http_status included_before is_everything is_inquiry is_signed
-    key_ids last_checkpoint last_row left_orders left_out left_rupiah list_price_rupiah listed mapping
-    max_rupiah member members messages observed_at open_breaks order_id orders parameters partner_fee_rupiah
-    persons policy position price_rupiah product_code proposal proposed_by published_checkpoint
-    quote_rupiah quoted quotes_digest received_at recorded_before recorded_from rejected rejecter renewed
+    declined_by digest earlier_batch_id error_code estimate_rupiah events evidence_digest
+    expected_rupiah facts file_format findings first_checkpoint first_position first_row found
+    found_rupiah fulfilled_at given_rights held held_rows holder_changes holders http_status
+    included_before is_everything is_inquiry is_signed key_ids last_checkpoint last_position last_row
+    left_orders left_out left_rupiah list_price_rupiah listed mapping max_rupiah member members messages
+    moved_events observed_at open_breaks order_id orders parameters partition partner_fee_rupiah persons
+    policy position price_rupiah product_code proposal proposed_by published_checkpoint quote_rupiah
+    quoted quotes_digest received_at recorded_before recorded_from recorded_to rejected rejecter renewed
     replaces_earlier reported_status requested_at response_digest rest result_digest rights rivals roles
     row_number rows rules run saldo saldo_rupiah sales_price_rupiah send_before session settled_after
-    shown size_bytes snapshot_id source starts_at state state_digest statuses_checked streams taken_rights
-    tally terms topics total_rupiah uncovered_events unsent up_to_row upload_bytes upload_digest upload_format
-    url user valid valid_until values with_personal_data
+    shown size_bytes snapshot_id source starts_at state state_digest statuses_checked streams
+    taken_rights tally terms topics total_rupiah uncovered_events unsent up_to_row upload_bytes
+    upload_digest upload_format url user valid valid_until values with_personal_data
 """
 
 
