@@ -84,15 +84,22 @@ SELECT
 FROM sat.alerts
 WHERE
     alert_id < coalesce(:before_id, 9223372036854775807)
-    AND NOT (:only_untold AND (told_at IS NOT NULL OR notified_at IS NOT NULL AND trouble IS NULL))
+    AND (NOT :only_untold OR told_at IS NULL AND (notified_at IS NULL OR trouble IS NOT NULL))
 ORDER BY alert_id DESC
 LIMIT :limit;
 
 -- name: alerts_of_kinds(kinds, limit)
--- The newest alerts of some kinds.
+-- The newest alerts of some kinds: each kind's newest, then the newest of them. The comparison of rows keeps the
+-- planner from looking for a rare kind from the table's end.
 SELECT key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at,
     coalesce(told_at, notified_at), CASE WHEN told_at IS NULL THEN trouble END
-FROM sat.alerts
-WHERE kind = ANY (:kinds)
+FROM unnest(:kinds::text[]) AS k (wanted)
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM sat.alerts
+    WHERE (kind, alert_id) >= (k.wanted, 0) AND (kind, alert_id) < (k.wanted, 9223372036854775807)
+    ORDER BY kind DESC, alert_id DESC
+    LIMIT :limit
+) AS a
 ORDER BY alert_id DESC
 LIMIT :limit;

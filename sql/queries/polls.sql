@@ -3,23 +3,21 @@
 -- Of an account, also what was handed to people and was sent since `late_since`: seldom, for an end that comes late.
 -- And reversals that a signed Success has put in doubt since then.
 INSERT INTO sat.poll_schedule (request_id, account, batch_id, due_at)
-SELECT request_id, account, batch_id, CASE state WHEN 'escalated' THEN :late_due_at ELSE :due_at END
+SELECT request_id, account, batch_id, :due_at
 FROM sat.orders
 WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
   AND (:account::text IS NULL OR account = :account)
-  AND (
-    state IN ('submitting', 'pending', 'unknown')
-    OR (
-      state = 'escalated'
-      AND :account::text IS NOT NULL
-      AND sat.moment(document ->> 'first_sent_at') > :late_since
-    )
-    OR (
-      state = 'reversed'
-      AND :account::text IS NOT NULL
-      AND sat.moment(document ->> 'doubted_at') > :late_since
-    )
-  )
+  AND state IN ('submitting', 'pending', 'unknown')
+UNION ALL
+SELECT request_id, account, batch_id, :late_due_at
+FROM sat.orders
+WHERE account = :account AND state = 'escalated'
+  AND changed_at > :late_since AND sat.moment(document ->> 'first_sent_at') > :late_since
+UNION ALL
+SELECT request_id, account, batch_id, :due_at
+FROM sat.orders
+WHERE account = :account AND state = 'reversed'
+  AND changed_at > :late_since AND sat.moment(document ->> 'doubted_at') > :late_since
 ON CONFLICT (request_id) DO NOTHING;
 
 -- name: enroll_batches(batch_ids, account, due_at)!
