@@ -54,7 +54,8 @@ GRANT UPDATE (claimed_by, claimed_at, batch_id) ON sat.order_intake TO sat_write
 
 -- What happens after the end of an order: the log's readers, alerts, and looks at ended orders.
 GRANT SELECT, INSERT, UPDATE ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_writer;
-GRANT SELECT ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_reader;
+GRANT SELECT, INSERT, DELETE ON sat.recheck_counts TO sat_writer;
+GRANT SELECT ON sat.log_cursors, sat.alerts, sat.final_watch, sat.recheck_counts TO sat_reader;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.settlement_uploads TO sat_writer;
 -- What users want to be told of, and what their channels took.

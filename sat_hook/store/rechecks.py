@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from sat_hook.domain.order_events import END_TYPES
@@ -14,6 +14,8 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries, run
 
 POSITIONS_AT_ONCE = 50_000
+COUNTED = timedelta(days=60)
+"""Counts of rechecks that were overdue for longer change no more."""
 MAXIMUM_GIVEN_UP = 50_000
 """Overdue rechecks that one call gives up at most; the rest is the next run's."""
 
@@ -101,7 +103,7 @@ class PostgresRecheckSchedule:
                 if after >= closed:
                     break
                 up_to = min(closed, after + POSITIONS_AT_ONCE)
-                rows = self._watch.enroll_ends(
+                new += self._watch.enroll_ends(
                     connection,
                     days=days,
                     hour=hour,
@@ -109,7 +111,6 @@ class PostgresRecheckSchedule:
                     up_to_position=up_to,
                     types=list(END_TYPES),
                 )
-                new += len(list(rows))
                 self._watch.move_watch_cursor(connection, reader=reader, position=up_to)
         return new
 
@@ -146,7 +147,9 @@ class PostgresRecheckSchedule:
 
     def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
         chosen = {"account": account, "overdue_before": overdue_before, "limit": MAXIMUM_GIVEN_UP}
-        return len(run(self._database, self._watch.give_up_looks, now=now, **chosen))
+        with self._database.transaction() as connection:
+            self._watch.put_counts_together(connection, account=account, since=now - COUNTED)
+            return int(self._watch.give_up_looks(connection, now=now, **chosen))
 
     def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
         rows = run(self._database, self._watch.count_looks, now=now, since=since)

@@ -16,21 +16,21 @@ from stack.databases import ApplicationDatabase
 def test_marks_of_the_last_days_are_counted_without_reading_all_of_them(
     database: ApplicationDatabase,
 ) -> None:
-    """A year of closed looks is not read to say how the last month stands."""
+    """Years of days of rechecks are not read to say how the last week stands, and no recheck is."""
     with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO sat.final_watch (end_position, days, request_id, account, due_at, overdue_at,"
-            " next_try_at, closed_at, finding)"
-            " SELECT n, 1, 'S' || n, 'demo', due, due + interval '18 hours', due, due, 'same'"
-            " FROM generate_series(1, 20000) AS n,"
-            " LATERAL (SELECT now() - interval '1 year' + n * interval '26 minutes') AS x (due)"
+            "INSERT INTO sat.recheck_counts (account, days, due_at, overdue_at, waiting, in_time)"
+            " SELECT 'demo', 1, due, due + interval '18 hours', 0, 10000000"
+            " FROM generate_series(1, 5000) AS n, LATERAL (SELECT now() - n * interval '1 day') AS x (due)"
         )
-        cursor.execute("ANALYZE sat.final_watch")
+        cursor.execute("ANALYZE sat.recheck_counts")
         now = datetime.now(UTC)
         counted = queries("final_watch").count_looks.sql
-        cursor.execute(f"EXPLAIN {counted}", {"now": now, "since": now - timedelta(days=7)})
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "final_watch_overdue" in plan, plan
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {counted}", {"now": now, "since": now - timedelta(days=7)}
+        )
+        [[[explained]]] = cursor.fetchall()
+    assert rows_read(explained["Plan"]) <= 20, explained
 
 
 @pytest.mark.parametrize(

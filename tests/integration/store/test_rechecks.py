@@ -225,7 +225,7 @@ def test_a_round_reads_what_is_due_and_not_the_past(database: ApplicationDatabas
         assert watch.give_up(ACCOUNT, datetime(2026, 12, 26, tzinfo=UTC), late) > 0
         assert book.claim(late, late + LEASE, 100) == []
         assert book.unannounced(100) == []
-        claim, give_up, *alerts = explained.plans
+        claim, _, give_up, *alerts = explained.plans
     assert "final_watch_open" in claim
     assert "final_watch_overdue_open" in give_up
     for plan in (claim, give_up, *alerts):
