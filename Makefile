@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself. The words after ## are what `make help` lists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test bench simulate chaos scale docs check format lock clean venv venv-dev
+.PHONY: help setup demo up down status test bench bench-scale simulate chaos scale docs check format lock clean venv venv-dev
 
 PYTHON ?=
 PYTEST_ARGS ?=
@@ -38,6 +38,9 @@ scale: ## the same on Celery, two of each part, with Redis, PgBouncer, a proxy a
 
 simulate: venv-dev ## many seeded worlds against the laws (SEEDS=2000 FIRST_SEED=1; SEED=n replays one)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--replay $(SEED),--seeds $(or $(SEEDS),2000) --first-seed $(or $(FIRST_SEED),1))
+
+bench-scale: venv-dev ## the cost of an order with 10,000 and 50,000 orders in the log (3 minutes)
+	@$(BIN)/python -m benchmarks.scale --short
 
 bench: venv-dev ## measure the pipeline against py-sat-sdk; a table and build/bench.json (4 minutes)
 	@$(BIN)/python -m benchmarks

@@ -109,18 +109,27 @@ class Bench:
     def pipeline(self, orders: int, in_flight: int, processes: int = 1) -> Run:
         """Run the product on its own database; ``orders`` is the sum over all processes."""
         share = orders // processes
-        with self._database() as database:
+        with self.database() as database:
             commands = [
-                [
-                    "benchmarks.pipeline_side",
-                    *self._peer(share),
-                    *("--in-flight", str(in_flight)),
-                    *("--first", str(1 + number * share)),
-                    *("--dsn", database.writer_dsn),
-                ]
+                self._pipeline_command(database, share, in_flight, 1 + number * share)
                 for number in range(processes)
             ]
             return self._run(commands, True)
+
+    def pipeline_on(self, database: ApplicationDatabase, orders: int, in_flight: int, first: int) -> Run:
+        """Run the product in one process on a database that may have orders: those from ``first`` on."""
+        return self._run([self._pipeline_command(database, orders, in_flight, first)], True)
+
+    def _pipeline_command(
+        self, database: ApplicationDatabase, orders: int, in_flight: int, first: int
+    ) -> list[str]:
+        return [
+            "benchmarks.pipeline_side",
+            *self._peer(orders),
+            *("--in-flight", str(in_flight)),
+            *("--first", str(first)),
+            *("--dsn", database.writer_dsn),
+        ]
 
     def headroom(self, requests: int, statuses: Path) -> float:
         """Measure the most requests a second that the stub serves."""
@@ -163,7 +172,8 @@ class Bench:
         )
 
     @contextmanager
-    def _database(self) -> Iterator[ApplicationDatabase]:
+    def database(self) -> Iterator[ApplicationDatabase]:
+        """A migrated database of its own."""
         name = f"bench_{next(self._names)}"
         clone_database(self.server.dsn(), TEMPLATE, name, owner=APPLICATION_OWNER)
         try:
