@@ -12,13 +12,15 @@ import typer
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.for_programs import Form, Output, is_written
-from sat_hook.cli.formatting import moment
+from sat_hook.cli.formatting import Columns, moment
 from sat_hook.cli.options import end_from, moment_from
 from sat_hook.domain.business_day import business_day
 
 app = typer.Typer(help="Evidence for others, and who did what.", no_args_is_help=True)
 
 LOOK_EVERY_SECONDS = 1.0
+
+ACTS = Columns("when (WIB)", "who", "what", ">events", "reason", "about", "by way of")
 
 
 @app.callback()
@@ -102,17 +104,20 @@ def actions(
     acts.reverse()
     if is_written(acts, output):
         return
+    rows = ACTS.table()
     for act in acts:
         event = act["event"]
-        times = f" ({act['times']:,} times)" if act["times"] > 1 else ""
         reason = event["members"].get("reason")
-        words = f'  "{reason}"' if isinstance(reason, str) and reason else ""
-        at = moment(datetime.fromisoformat(event["recorded_at"]))
-        who = event["user"] or event["actor"]
-        out.print(
-            f"{at} WIB  {who:<12} {event['type']}{times}  {event['stream']}{words}  [{event['cause']}]",
-            markup=False,
+        rows.add(
+            moment(datetime.fromisoformat(event["recorded_at"])),
+            event["user"] or event["actor"],
+            event["type"],
+            f"{act['times']:,}",
+            reason if isinstance(reason, str) else "",
+            event["stream"],
+            event["cause"],
         )
+    out.print(rows)
 
 
 @app.command("new-key")

@@ -83,7 +83,8 @@ def waterfall(title: str, steps: Sequence[Step], words: Words) -> Markup:
         if place + 1 < len(steps):
             at = scale.at(step.to_rupiah)
             rows.append(line("link", at, top + _BAR_HEIGHT, at, top + _ROW_HEIGHT))
-        bar = _rectangle(low, top, high - low, step.colour, "")
+        # A printer draws even a bar without a width.
+        bar = _rectangle(low, top, high - low, step.colour, "") if high > low else Markup("")
         is_strong = step.colour in (Meaning.TOTAL, Meaning.ALARM)
         rows.append(_row(step.label, place, bar, high, step.figure, is_strong=is_strong))
     return _svg(title, len(steps), scale, rows, words)

@@ -63,7 +63,7 @@ def test_file_with_mistakes_is_mended_and_paid(office: Office, page: Page, tmp_p
     page.wait_for_text("3 rows need you")
     page.click("button", "Use 25k-xl")
     page.wait_for_text("changed, check again")
-    page.click("a", "Change")  # of the first row; its number is right, and stays
+    page.click("a", "Edit")  # of the first row; its number is right, and stays
     page.click("a.button", "Back")
     page.wait_for("!document.querySelector('#edited')", "grid without a row that is edited")
     page.click("#row-4 a.edit")

@@ -18,6 +18,7 @@ from sat_hook.audit.errors import ExportRefusedError
 from sat_hook.audit.exports import MAXIMUM_PERIOD_DAYS
 from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.domain.business_day import midnight
+from sat_hook.web.console import code_words
 from sat_hook.web.console.audit_log import LogChoiceDep, acts_page
 from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.site import Site, SiteDep
@@ -54,6 +55,7 @@ def verification(
         alerts=verifications.alerts(site.person),
         run_id=run,
         command=VERIFY_LOG,
+        problems=code_words.PROBLEMS,
         run=found,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sat_hook.audit import rollback_detection
+from sat_hook.audit.findings import FindingKind
 from sat_hook.domain.account import ExportedContent
 from sat_hook.domain.approval_events import ApprovalRefusal
 from sat_hook.domain.batch_events import BatchSource, RowVerdict, ShortFundsPolicy, StopCause
@@ -26,6 +27,39 @@ RIGHTS_SOURCES: Mapping[str, str] = {
     RightsSource.AUTH_MANAGER: _("Airflow's auth manager, which names no holders"),
     RightsSource.UNUSABLE: _("a rights file that cannot be used: no user has any right"),
 }
+
+PROBLEMS: Mapping[str, str] = {
+    FindingKind.DIGEST_MISMATCH: _("an event was changed"),
+    FindingKind.VERSION_GAP: _("an event is missing within its stream"),
+    FindingKind.VERSION_ORDER: _("events of a stream are out of order"),
+    FindingKind.UNKNOWN_EVENT: _("an event of a type that this release does not know"),
+    FindingKind.UNREADABLE_EVENT: _("an event cannot be read"),
+    FindingKind.HEAD_MISSING: _("a stream has lost its head"),
+    FindingKind.HEAD_MISMATCH: _("the head of a stream names another version"),
+    FindingKind.HEAD_WITHOUT_EVENTS: _("a stream has lost its events"),
+    FindingKind.EVIDENCE_MISSING: _("evidence that an event names is missing"),
+    FindingKind.EVIDENCE_CHANGED: _("evidence was changed"),
+    FindingKind.EVIDENCE_SIGNATURE: _("SAT never signed the text that an event rests on"),
+    FindingKind.EVIDENCE_CONTRADICTS: _("an event says otherwise than the text that SAT signed"),
+    FindingKind.EVIDENCE_KEY_WITHDRAWN: _("a text is signed with a key that is not trusted any more"),
+    FindingKind.STREAM_DOES_NOT_FOLD: _("the events of a stream do not follow from each other"),
+    FindingKind.PROJECTION_MISSING: _("a derived row is missing"),
+    FindingKind.PROJECTION_DIFFERS: _("a derived row differs from the log"),
+    FindingKind.PROJECTION_WITHOUT_EVENTS: _("a derived row has no events"),
+    FindingKind.REPORT_DIFFERS: _("a report differs when it is made again"),
+    FindingKind.REPORT_UNAVAILABLE: _("a report cannot be made again"),
+    FindingKind.SUMMARY_DIFFERS: _("the summary of a batch differs when it is made again"),
+    FindingKind.CHECKPOINT_UNREADABLE: _("a checkpoint cannot be read"),
+    FindingKind.CHECKPOINT_DIGEST: _("a checkpoint was changed"),
+    FindingKind.CHECKPOINT_SIGNATURE: _("a checkpoint is not signed with a trusted key"),
+    FindingKind.CHECKPOINT_CHAIN: _("a checkpoint does not follow the one before it"),
+    FindingKind.CHECKPOINT_EVENTS: _("events were added, changed or removed under a checkpoint"),
+    FindingKind.CHECKPOINT_STRAY: _("a checkpoint that belongs to no chain"),
+    FindingKind.PUBLISHED_MISSING: _("a published copy is missing"),
+    FindingKind.PUBLISHED_DIFFERS: _("a published copy differs from the log"),
+    FindingKind.PUBLISHED_BEYOND: _("more was published than the log holds: its end is missing"),
+}
+"""What a verification of the log may find."""
 
 OF_EVENTS: Mapping[tuple[str, str], Mapping[Any, str]] = {
     ("AccountPaused", "reason"): {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sat_hook.web.console.code_words import code_words
+from sat_hook.web.console.code_words import PROBLEMS, code_words
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 
@@ -250,7 +250,7 @@ _DAYS = frozenset({"day", "first_seen"})
 
 def name_of(name: str, wording: Wording) -> str:
     """A member's name in the person's language; as the log has it where there are no words for it."""
-    words = MEMBERS.get(name)
+    words = MEMBERS.get(name) or PROBLEMS.get(name)
     return name.replace("_", " ") if words is None else wording.text(words)
 
 

@@ -14,11 +14,12 @@ from pydantic import BaseModel
 from sat_hook.application.order_details import HistoryEntry
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import ActionKind
+from sat_hook.audit.findings import FindingKind
 from sat_hook.domain.event_record import StreamKind, registered_events
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
 from sat_hook.web.console import event_words
 from sat_hook.web.console.audit_log import RIGHTS
-from sat_hook.web.console.code_words import code_words, way_of
+from sat_hook.web.console.code_words import PROBLEMS, code_words, way_of
 from sat_hook.web.console.event_words import OTHER_EVENTS, Member, members_of, sentence_of, type_text
 from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.member_words import MEMBERS
@@ -114,6 +115,11 @@ def _codes(kind: str, name: str, of: Any) -> Iterator[tuple[str, str, str]]:
             yield from _codes(kind, inner, field.annotation)
     for part in typing.get_args(of):
         yield from _codes(kind, name, part)
+
+
+def test_every_problem_of_a_verification_has_words() -> None:
+    """An auditor reads what is wrong with the log, and not ``published_beyond``."""
+    assert set(PROBLEMS) == set(FindingKind)
 
 
 def test_every_code_of_an_event_has_words() -> None:
