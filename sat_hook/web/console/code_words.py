@@ -57,6 +57,8 @@ PROBLEMS: Mapping[str, str] = {
     FindingKind.CHECKPOINT_STRAY: _("a checkpoint that belongs to no chain"),
     FindingKind.PUBLISHED_MISSING: _("a published copy is missing"),
     FindingKind.PUBLISHED_DIFFERS: _("a published copy differs from the log"),
+    FindingKind.ARCHIVE_UNREADABLE: _("an archived file of the log cannot be read"),
+    FindingKind.ARCHIVE_DIFFERS: _("an archived file of the log was changed"),
     FindingKind.PUBLISHED_BEYOND: _("more was published than the log holds: its end is missing"),
 }
 """What a verification of the log may find."""
