@@ -48,12 +48,15 @@ class UndoneBreak:
 
     :param code: the refusal's reason, :data:`NOT_FOUND` or :data:`FAILED`.
     :param account: empty when there is no such break.
+    :param what: what was found, as the close recorded it; empty when it could not be read.
     """
 
     break_id: str
     code: str
     text: str
     account: str = ""
+    what: str = ""
+    order_id: str | None = None
 
 
 class ActOnBreaks:
@@ -71,7 +74,10 @@ class ActOnBreaks:
         refusal = refused(break_id, found.state, self.act.state)
         if refusal is None:
             return None
-        return UndoneBreak(break_id, refusal.reason.value, refusal.detail, found.account)
+        booked = found.booked
+        return UndoneBreak(
+            break_id, refusal.reason.value, refusal.detail, found.account, booked.what, booked.order_id
+        )
 
     def carry_out(self, part: ShownPart, reason: str, by: Provenance) -> list[UndoneBreak]:
         """Decide the breaks of a part that this decision has not decided. Returns those that were refused.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sat_hook.application.decision_worker import DecisionWorker
 from sat_hook.domain.breaks import BreakState
 from tests.browser.books import BRANCH, OfficeBooks, close_a_day
 from tests.browser.chromium import Page, needs_chromium
@@ -41,7 +42,9 @@ def test_breaks_are_readable_everywhere(office: Office, page: Page, books: Offic
     read_everywhere(page, office.address(f"/breaks/{next(iter(standing(books)))}"), name="break")
 
 
-def test_finance_works_on_breaks(office: Office, page: Page, books: OfficeBooks) -> None:
+def test_finance_works_on_breaks(
+    office: Office, page: Page, books: OfficeBooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Filter, open one, read the suggestion, comment; then explain all of them with one reason."""
     page.set_cookie(office.url, "sat_language", "en")
     page.resize(1280)
@@ -70,7 +73,13 @@ def test_finance_works_on_breaks(office: Office, page: Page, books: OfficeBooks)
     page.wait_for_text("Explain: 2 breaks")
     read_answer(page, "breaks-preview")
     page.write("[name=reason]", "The file of the day was cut")
-    page.click("button.primary")
+    with monkeypatch.context() as nothing_works:
+        nothing_works.setattr(DecisionWorker, "wake", lambda worker: None)
+        page.click("button.primary")
+        page.wait_for_text("0 of 2")
+        page.wait_for_text("You may close this page")
+        read_everywhere(page, page.evaluate("location.href"), name="breaks-under-way")
+    # The page renews itself, and what looks at the decision carries it on.
     page.wait_for_text("Done: 2 breaks")
     page.wait_for_text("2 of 2")
     read_everywhere(page, page.evaluate("location.href"), name="breaks-decided")
@@ -78,6 +87,11 @@ def test_finance_works_on_breaks(office: Office, page: Page, books: OfficeBooks)
     page.wait_for_text("Decisions about many breaks")
     page.click("a", "Back to the breaks")
     assert set(standing(books).values()) == {BreakState.EXPLAINED}
+    page.open(office.address("/breaks"))
+    page.click("button[name=everything]")
+    page.wait_for_text("None of these breaks can be decided like this.")
+    assert "it is so already" in page.text()
+    read_answer(page, "breaks-none")
     page.open(office.address("/breaks"))
     page.wait_for_text("3 breaks")
 
