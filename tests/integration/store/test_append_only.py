@@ -25,13 +25,13 @@ POSITIONS = "SELECT position FROM sat.events ORDER BY position"
 EVIDENCE_TABLES = ("sat.events", "sat.status_evidence", "sat.callback_inbox")
 
 
-@pytest.fixture
-def filled(database: ApplicationDatabase) -> ApplicationDatabase:
-    """A database with one order in its log."""
-    store = PostgresEventStore(Database(database.writer_dsn))
+@pytest.fixture(scope="module")
+def filled(module_database: ApplicationDatabase) -> ApplicationDatabase:
+    """A database with one order in its log, for tests whose statements are all refused."""
+    store = PostgresEventStore(Database(module_database.writer_dsn))
     store.append([change_of(None, 1, received(1))], BY_TEST, T0)
     store.database.close()
-    return database
+    return module_database
 
 
 @pytest.mark.parametrize("table", EVIDENCE_TABLES)

@@ -49,6 +49,16 @@ def end_month(database: ApplicationDatabase, store: PostgresEventStore) -> None:
     assert LogPartitions(store.database).make_ahead() == (1, False)
 
 
+@pytest.fixture(scope="module")
+def two_months(module_database: ApplicationDatabase) -> ApplicationDatabase:
+    """A log over two partitions, for tests whose statements are all refused."""
+    with closing(Database(module_database.writer_dsn)) as opened:
+        store = PostgresEventStore(opened)
+        assert store.append([change_of(None, 1, received(1))], BY_TEST, T0) == frozenset()
+        end_month(module_database, store)
+    return module_database
+
+
 def test_a_new_month_begins_a_partition(database: ApplicationDatabase, store: PostgresEventStore) -> None:
     """Once a month and in any number of runs; versions and positions go on, and the log verifies."""
     partitions = LogPartitions(store.database)
@@ -93,26 +103,20 @@ def test_a_month_without_events_takes_no_partition(database: ApplicationDatabase
 
 @pytest.mark.parametrize("where", ["sat.events", "sat.events_0000", "sat.events_0003", "sat.events_default"])
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "UPDATE {} SET digest = digest"])
-def test_the_owner_changes_no_partition(
-    database: ApplicationDatabase, store: PostgresEventStore, where: str, statement: str
-) -> None:
+def test_the_owner_changes_no_partition(two_months: ApplicationDatabase, where: str, statement: str) -> None:
     """Not through the log, and not in a partition by itself, also in one that was made later."""
-    end_month(database, store)
     with pytest.raises(psycopg2.errors.RestrictViolation, match="only grows"):
-        execute(database.owner_dsn, statement.format(where))
+        execute(two_months.owner_dsn, statement.format(where))
 
 
 @pytest.mark.parametrize("statement", ["SELECT * FROM {}", "INSERT INTO {} DEFAULT VALUES", "TRUNCATE {}"])
-def test_no_role_reaches_a_partition_by_itself(
-    database: ApplicationDatabase, store: PostgresEventStore, statement: str
-) -> None:
+def test_no_role_reaches_a_partition_by_itself(two_months: ApplicationDatabase, statement: str) -> None:
     """Rights are those on the log, before and after the privileges were set again."""
-    end_month(database, store)
     for _ in range(2):
-        for dsn in (database.writer_dsn, database.reader_dsn, database.receiver_dsn):
+        for dsn in (two_months.writer_dsn, two_months.reader_dsn, two_months.receiver_dsn):
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 execute(dsn, statement.format("sat.events_0003"))
-        apply_privileges(database.owner_dsn)
+        apply_privileges(two_months.owner_dsn)
 
 
 def test_a_partition_made_by_hand_refuses_changes_and_is_told(

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sandbox.keys import KeyPairs
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, write_audit_key
 from sat_hook.hooks.sat_connection import settings_of
 from sat_hook.receiver.settings import load_settings
@@ -27,6 +26,7 @@ from stack.layout import Layout
 from stack.lifecycle import Stack
 from stack.ports import Ports
 from stack.postgres import free_port
+from tests.keys import key_pairs
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def settings(tmp_path: Path) -> AirflowSettings:
     """The settings of a stack that was never started, with their files written."""
     layout = Layout(tmp_path, tmp_path / ".stack")
     layout.make_folders()
-    KeyPairs.generate().write(layout.keys)
+    key_pairs().write(layout.keys)
     credentials = Credentials.load_or_make(layout.credentials)
     application = ApplicationDatabase.named(
         "sat", "postgresql://127.0.0.1:5432/postgres", credentials.role_passwords
