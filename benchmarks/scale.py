@@ -38,6 +38,8 @@ console = Console()
 class Sized:
     """What an order of the last batch costs when the log has so many orders.
 
+    :param database_bytes: of the whole database, an empty one's included, by its orders.
+    :param transactions: committed in the database.
     :param seconds_of_phase: per 1,000 orders.
     :param others_cores: how many processors other processes kept busy; the speed is noise if not near 0.
     """
@@ -155,17 +157,18 @@ def _most_connections(database: ApplicationDatabase) -> Iterator[list[int]]:
 
 
 def _show(rows: list[Sized]) -> None:
-    table = Table(title=f"One task process, {IN_FLIGHT} in flight, {LATENCY_SECONDS * 1000:.0f} ms latency")
+    title = f"Cost of an order by orders in the log; {IN_FLIGHT} in flight, {LATENCY_SECONDS * 1000:.0f} ms"
+    table = Table(title=title)
     for column in (
-        "orders in the log",
+        "orders",
         "orders/s",
-        "task ms/order",
-        "PostgreSQL ms/order",
-        "bytes/order",
-        "WAL bytes/order",
-        "transactions/order",
+        "task ms",
+        "server ms",
+        "bytes",
+        "WAL",
+        "commits",
         "connections",
-        "others' cores",
+        "others",
     ):
         table.add_column(column, justify="right")
     for row in rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -122,7 +121,7 @@ class LogAudit:
         return verified
 
     def verify_parts(self, sat_keys: SATKeys, signer: AuditSigner, budget_seconds: float) -> Progress | None:
-        """Go on with verifying everything, part after part, for some seconds.
+        """Go on with verifying everything, part after part, for some seconds: at least one part.
 
         A round that ends is recorded in the log. The next one begins a day later.
 
@@ -139,12 +138,18 @@ class LogAudit:
                 return None
             progress = Progress(began_at=now)
         findings, report = _told_and_logged(now)
-        until = time.monotonic() + budget_seconds
-        progress, verified = full.go_on(progress, report, lambda: time.monotonic() < until)
-        self.alerts.add(findings.alerts())
-        if verified is not None:
-            began = progress.began_at
-            record_verification(self.handler, verified, trust, began, self.provenance, is_everything=True)
+        clock, began = self.handler.clock, progress.began_at
+        until = clock.boottime_seconds() + budget_seconds
+        while True:
+            progress, verified = full.next_part(progress, report)
+            # People are told before it goes on: what is kept is not looked at again in this round.
+            self.alerts.add(findings.alerts())
+            if verified is not None:
+                record_verification(self.handler, verified, trust, began, self.provenance, is_everything=True)
+                break
+            full.keep(progress)
+            if clock.boottime_seconds() >= until:
+                break
         _log.info("Verified up to checkpoint %s of everything.", progress.checkpoints)
         if findings.found:
             raise LogDamagedError(f"{findings.found:,} problems in older events; run: sat log verify")

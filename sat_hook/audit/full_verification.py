@@ -7,7 +7,6 @@ cannot move it over what was changed. Nor is a round believed that began before 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,37 +87,35 @@ class FullVerification:
     trust: Trust
     signer: AuditSigner
 
-    def go_on(
-        self, progress: Progress, report: Report, may_go_on: Callable[[], bool]
-    ) -> tuple[Progress, Verification | None]:
-        """Verify part after part, and keep how far it has come.
+    def next_part(self, progress: Progress, report: Report) -> tuple[Progress, Verification | None]:
+        """Verify the next part.
 
-        :returns: how far, and the whole verification when the round has ended.
+        :returns: how far the round has come, and the whole verification when it has ended.
         :raises PublicationError: the place of publication cannot be read.
-        :raises StoreUnavailableError: the database gave up; what was verified before is kept.
+        :raises StoreUnavailableError: the database gave up.
         """
-        while may_go_on():
-            counted = Counted(report, Counter(progress.findings))
-            part = verify_part(
-                self.database, counted, self.trust, progress.checkpoints, CHECKPOINTS_OF_A_PART
-            )
-            if part is None:
-                published = verify_published(self.database, progress.checkpoints, counted, self.trust)
-                ended = progress.model_copy(update={"findings": dict(counted.counts)})
-                return ended, ended.as_verification(published)
-            progress = Progress(
-                began_at=progress.began_at,
-                checkpoints=part.checkpoints,
-                covered_position=part.covered_position,
-                events=progress.events + part.events,
-                streams=progress.streams + part.streams,
-                statuses_checked=_sum(progress.statuses_checked, part.statuses_checked),
-                findings=dict(counted.counts),
-            )
-            self._keep(progress)
-        return progress, None
+        counted = Counted(report, Counter(progress.findings))
+        part = verify_part(self.database, counted, self.trust, progress.checkpoints, CHECKPOINTS_OF_A_PART)
+        if part is None:
+            published = verify_published(self.database, progress.checkpoints, counted, self.trust)
+            ended = progress.model_copy(update={"findings": dict(counted.counts)})
+            return ended, ended.as_verification(published)
+        further = Progress(
+            began_at=progress.began_at,
+            checkpoints=part.checkpoints,
+            covered_position=part.covered_position,
+            events=progress.events + part.events,
+            streams=progress.streams + part.streams,
+            statuses_checked=_sum(progress.statuses_checked, part.statuses_checked),
+            findings=dict(counted.counts),
+        )
+        return further, None
 
-    def _keep(self, progress: Progress) -> None:
+    def keep(self, progress: Progress) -> None:
+        """Go on from here after a restart.
+
+        :raises StoreUnavailableError: the database gave up.
+        """
         text = progress.model_dump_json()
         signature = self.signer.sign(text.encode("utf-8"))
         CheckpointTable(self.database).keep_full_verification(text, self.signer.key_id, signature)
