@@ -36,6 +36,7 @@ OTHERWISE = {
         "GET /v1/account-standings lists them",
     ),
     "EvidencePacksDep.run": "GET /v1/runs/audit_export/{run_id}",
+    "ListingsDep.misaddressed_callbacks": "the figures of the receiver count refusals by reason",
     "NotificationsDep.alerts": "GET /v1/alerts",
     "SettlementsDep.uploads": "GET /v1/books/{account}/days/{day}/settlements",
     "RightsInForceDep.changes": "GET /v1/log?type=RightsSeen&type=UserRightsSeen",
