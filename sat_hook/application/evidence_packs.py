@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sat_hook.application.pages import Page, cursor_of, list_name, place_in
 from sat_hook.application.rights import Person, Right
@@ -23,6 +23,13 @@ EXPORT_DAG = "audit_export"
 PAGE = 20
 
 
+class Receiver(NamedTuple):
+    """Who downloaded a pack, and when."""
+
+    user: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackRow:
     """An evidence pack that was asked for.
@@ -30,7 +37,7 @@ class PackRow:
     :param asker: who asked for it.
     :param reason: without long numbers.
     :param written: what was written last, and when; None while nothing is.
-    :param receivers: who downloaded it and when, the last one first.
+    :param receivers: who downloaded it, the last one first.
     """
 
     export: Export
@@ -38,7 +45,7 @@ class PackRow:
     reason: str
     written: ExportWritten | None
     written_at: datetime | None
-    receivers: tuple[tuple[str, datetime], ...]
+    receivers: tuple[Receiver, ...]
 
     @property
     def first_day(self) -> date:
@@ -153,7 +160,7 @@ class EvidencePacks(Service):
             written=last[0],
             written_at=last[1],
             receivers=tuple(
-                (_person_of(item), item.occurred_at)
+                Receiver(_person_of(item), item.occurred_at)
                 for item in reversed(recorded)
                 if isinstance(item.event, ExportHandedOut)
             ),

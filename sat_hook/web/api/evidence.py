@@ -7,13 +7,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
 
+from sat_hook.application import evidence_packs
 from sat_hook.application.evidence_packs import PackRow
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, RunState
 from sat_hook.application.verifications import VerificationRow
 from sat_hook.domain.verifications import LogVerified
-from sat_hook.web.api.models import Cursor, Document, Page, route
+from sat_hook.web.api.models import Cursor, Document, Page, members_of, route
 from sat_hook.web.dependencies import (
     CurrentPerson,
     EvidencePacksDep,
@@ -46,11 +48,8 @@ class AirflowRun(Document):
     state: RunState | None
 
 
-class Receiver(Document):
+class Receiver(Document, of=evidence_packs.Receiver):
     """Who downloaded a pack, and when."""
-
-    user: str
-    at: datetime
 
 
 class Pack(Document):
@@ -66,10 +65,19 @@ class Pack(Document):
     written_at: datetime | None
     digest: str | None
     size_bytes: int | None
-    events: int | None
-    first_checkpoint: int | None
-    last_checkpoint: int | None
+    events: int | None = None
+    first_checkpoint: int | None = None
+    last_checkpoint: int | None = None
     receivers: tuple[Receiver, ...]
+
+
+class AskedPack(BaseModel):
+    """The evidence of a period that a user asks for."""
+
+    recorded_from: Moment
+    recorded_before: Moment
+    with_personal_data: bool = False
+    reason: str = Field("", max_length=MAXIMUM_REASON_CHARACTERS)
 
 
 _RunId = Annotated[str, Path(max_length=100, pattern="^verify_[A-Za-z0-9_]+$")]
@@ -115,23 +123,9 @@ def list_packs(person: CurrentPerson, packs: EvidencePacksDep, cursor: Cursor = 
 
 
 @router.post("/evidence-packs", **route(Right.AUDIT))
-def ask_for_pack(
-    person: CurrentPerson,
-    packs: EvidencePacksDep,
-    runs: RunsDep,
-    recorded_from: Annotated[Moment, Body()],
-    recorded_before: Annotated[Moment, Body()],
-    with_personal_data: Annotated[bool, Body()] = False,
-    reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
-) -> Pack:
+def ask_for_pack(asked: AskedPack, person: CurrentPerson, packs: EvidencePacksDep, runs: RunsDep) -> Pack:
     """Record that the user asks for the evidence of a period, and start the run that writes the pack."""
-    export = packs.request(
-        recorded_from=recorded_from,
-        recorded_before=recorded_before,
-        with_personal_data=with_personal_data,
-        reason=reason,
-        person=person,
-    )
+    export = packs.request(**asked.model_dump(), person=person)
     packs.start(export.export_id, person, runs)
     return _pack(packs.pack(export.export_id, person))
 
@@ -143,22 +137,9 @@ def show_pack(export_id: ExportId, person: CurrentPerson, packs: EvidencePacksDe
 
 
 @router.post("/exports", **route(Right.AUDIT))
-def ask_for_export(
-    person: CurrentPerson,
-    packs: EvidencePacksDep,
-    recorded_from: Annotated[Moment, Body()],
-    recorded_before: Annotated[Moment, Body()],
-    with_personal_data: Annotated[bool, Body()] = False,
-    reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
-) -> dict[str, str]:
+def ask_for_export(asked: AskedPack, person: CurrentPerson, packs: EvidencePacksDep) -> dict[str, str]:
     """Record that the user requests the evidence of a period. The DAG then writes the pack."""
-    export = packs.request(
-        recorded_from=recorded_from,
-        recorded_before=recorded_before,
-        with_personal_data=with_personal_data,
-        reason=reason,
-        person=person,
-    )
+    export = packs.request(**asked.model_dump(), person=person)
     return {"export_id": export.export_id, "recorded_before": export.recorded_before.isoformat()}
 
 
@@ -185,20 +166,6 @@ def _run(run_id: str, found: Run | None) -> AirflowRun:
 
 
 def _pack(row: PackRow) -> Pack:
-    export, written = row.export, row.written
-    return Pack(
-        export_id=export.export_id,
-        asker=row.asker,
-        requested_at=export.requested_at,
-        recorded_from=export.recorded_from,
-        recorded_before=export.recorded_before,
-        with_personal_data=export.with_personal_data,
-        reason=row.reason,
-        written_at=row.written_at,
-        digest=written and written.digest,
-        size_bytes=written and written.size_bytes,
-        events=written and written.events,
-        first_checkpoint=written and written.first_checkpoint,
-        last_checkpoint=written and written.last_checkpoint,
-        receivers=tuple(Receiver(user=user, at=at) for user, at in row.receivers),
-    )
+    unwritten = {"digest": None, "size_bytes": None}
+    written = unwritten if row.written is None else row.written.model_dump()
+    return Pack.model_validate(row.export.model_dump() | written | members_of(row))
