@@ -133,6 +133,13 @@ class Line:
             provenance=BY_TEST,
         )
 
+    def quoted(self, content: bytes, *, name: str = "orders.csv") -> str:
+        """Return a batch of these orders that is taken in and quoted."""
+        batch_id = self.submit(content, name=name).batch_id
+        self.take_in(batch_id)
+        self.quote(batch_id)
+        return batch_id
+
     def take_in(self, batch_id: str, policy: BadRowsPolicy = BadRowsPolicy.PROCEED) -> None:
         """Run intake and validation."""
         run = self.run_of(batch_id)
@@ -207,9 +214,7 @@ class Line:
 
     def run(self, content: bytes, *, name: str = "orders.csv") -> str:
         """Run all the steps. Returns the batch id."""
-        batch_id = self.submit(content, name=name).batch_id
-        self.take_in(batch_id)
-        self.quote(batch_id)
+        batch_id = self.quoted(content, name=name)
         self.execute(batch_id)
         self.wait(batch_id)
         return batch_id

@@ -118,10 +118,15 @@ def send(
 def pay(line: Line, content: str = ONE) -> str:
     """A batch from its submission to its results."""
     batch_id = ready(line, content)
-    send(line, batch_id)
+    send_and_finish(line, batch_id)
+    return batch_id
+
+
+def send_and_finish(line: Line, batch_id: str, gate: Gate | None = None) -> None:
+    """Send a batch behind its gate, wait for its orders and write its results."""
+    send(line, batch_id, gate)
     line.wait(batch_id)
     line.finish(batch_id)
-    return batch_id
 
 
 def look_again(line: Line, order: Order) -> None:
@@ -328,9 +333,7 @@ def held_and_released(line: Line) -> None:
     decide_held_batch(line.handler, batch_id, HeldDecision.RELEASE, "two phones, two top-ups", BY_OPS)
     guard(line, batch_id)
     line.reserve(batch_id)
-    send(line, batch_id)
-    line.wait(batch_id)
-    line.finish(batch_id)
+    send_and_finish(line, batch_id)
 
 
 @story("Held over a limit and cancelled")
@@ -347,9 +350,7 @@ def held_with_facts(line: Line) -> None:
     rows = "".join(f"INV-{n},50k-simpati,08120000000{n}\n" for n in range(1, 4))
     dear = "INV-4,pln-prepaid-token-100k,530012340001\n"
     twice = "INV-5,50k-simpati,081200000001\n"
-    batch_id = line.submit(f"{HEADER}{rows}{dear}{twice}".encode()).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(f"{HEADER}{rows}{dear}{twice}".encode())
     guard(line, batch_id, order_limit_rupiah=90_000, batch_limit_orders=2)
     line.finish(batch_id)
 
@@ -367,23 +368,13 @@ def approved(line: Line) -> None:
         print(f"  {refusal}")
     approve(line.handler, batch_id, policy, request.terms, CHECKER)
     line.reserve(batch_id)
-    send(line, batch_id, Gate(admitted_only=True, approved_only=True))
-    line.wait(batch_id)
-    line.finish(batch_id)
+    send_and_finish(line, batch_id, Gate(admitted_only=True, approved_only=True))
 
 
 @story("An approval that is refused: nothing is paid")
 def approval_rejected(line: Line) -> None:
     """Every order ends unsent."""
-    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
-    batch_id = by_maker(line)
-    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
-    assert request is not None
-    try:
-        reject(line.handler, batch_id, request.terms, CHECKER)
-    except PipelineError as refusal:
-        print(f"  {refusal}")
-    line.finish(batch_id)
+    rejected(line)
 
 
 @story("Approved in part by two people: rows left out are held, and both sign what is left")
@@ -401,23 +392,13 @@ def approved_in_part(line: Line) -> None:
     second = Provenance("user:dina", "answer to task approve")
     approve(line.handler, batch_id, policy, batch.asked_for, second, reason="called the shop")
     line.reserve(batch_id)
-    send(line, batch_id, Gate(admitted_only=True, approved_only=True))
-    line.wait(batch_id)
-    line.finish(batch_id)
+    send_and_finish(line, batch_id, Gate(admitted_only=True, approved_only=True))
 
 
 @story("An approval that is refused with a reason")
 def approval_rejected_for_a_reason(line: Line) -> None:
     """The reason is recorded; every order ends unsent."""
-    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
-    batch_id = by_maker(line)
-    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
-    assert request is not None
-    try:
-        reject(line.handler, batch_id, request.terms, CHECKER, "the list is last month's")
-    except PipelineError as refusal:
-        print(f"  {refusal}")
-    line.finish(batch_id)
+    rejected(line, "the list is last month's")
 
 
 @story("Charged above its quote: recorded, and the chunk stops")
@@ -463,9 +444,7 @@ def not_sent(line: Line) -> None:
     except PipelineError as stopped:
         print(f"  {stopped}")
     line.settings = at_sat
-    send(line, batch_id)
-    line.wait(batch_id)
-    line.finish(batch_id)
+    send_and_finish(line, batch_id)
 
 
 @story("An account: paused and resumed, spent from by others, topped up")
@@ -494,6 +473,19 @@ def results_without_position(line: Line) -> None:
     after: Batch = evolve_batch(batch, batch_id, written)
     stream = StreamId(StreamKind.BATCH, batch_id)
     line.store.append([Change(stream, after.version - 1, (written,), after)], BY_TEST, SystemClock().now())
+    line.finish(batch_id)
+
+
+def rejected(line: Line, reason: str | None = None) -> None:
+    """A checker refuses the approval of a maker's batch."""
+    batch_id = by_maker(line)
+    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
+    assert request is not None
+    try:
+        reject(line.handler, batch_id, request.terms, CHECKER, reason)
+    except PipelineError as refusal:
+        print(f"  {refusal}")
     line.finish(batch_id)
 
 

@@ -11,10 +11,11 @@ from sat_hook.domain.batch_events import (
     CellChange,
     ColumnMeaning,
     OrderFileMended,
+    Preparation,
 )
 from sat_hook.domain.identity import digest_of
 from sat_hook.pipeline.file_submission import submit_file
-from tests.golden.stories import MAKER, ONE, always, pay, prepare, send, story
+from tests.golden.stories import MAKER, ONE, always, pay, prepare, send_and_finish, story
 from tests.orders import ACCOUNT
 from tests.pipeline import Line
 
@@ -44,22 +45,7 @@ def file_mended(line: Line) -> None:
         ),
         left_out="3",
     )
-    submitted = submit_file(
-        line.store,
-        line.spool,
-        SystemClock(),
-        account=ACCOUNT,
-        reference=None,
-        file_name="pesanan.xlsx",
-        content=ONE.encode(),
-        provenance=MAKER,
-        preparations=(mended, BatchStartPlanned(starts_at=WHEN)),
-    )
-    batch_id = submitted.submission.batch_id
-    prepare(line, batch_id)
-    send(line, batch_id)
-    line.wait(batch_id)
-    line.finish(batch_id)
+    pay_file(line, "pesanan.xlsx", ONE, mended, BatchStartPlanned(starts_at=WHEN))
 
 
 @story(
@@ -69,19 +55,23 @@ def file_mended(line: Line) -> None:
 def failed_order_paid_again(line: Line) -> None:
     """The new order has an id of its own; the new batch names the earlier one."""
     earlier = pay(line)
+    again = ONE.replace("INV-1,", "INV-1-R1,")
+    pay_file(line, "orders-again.csv", again, BatchPaysAgain(earlier_batch_id=earlier))
+
+
+def pay_file(line: Line, name: str, content: str, *preparations: Preparation) -> None:
+    """Submit a person's file with what was done to it before, and pay it."""
     submitted = submit_file(
         line.store,
         line.spool,
         SystemClock(),
         account=ACCOUNT,
         reference=None,
-        file_name="orders-again.csv",
-        content=ONE.replace("INV-1,", "INV-1-R1,").encode(),
+        file_name=name,
+        content=content.encode(),
         provenance=MAKER,
-        preparations=(BatchPaysAgain(earlier_batch_id=earlier),),
+        preparations=preparations,
     )
     batch_id = submitted.submission.batch_id
     prepare(line, batch_id)
-    send(line, batch_id)
-    line.wait(batch_id)
-    line.finish(batch_id)
+    send_and_finish(line, batch_id)

@@ -170,9 +170,7 @@ def test_another_order_under_a_known_id_fails(line: Line) -> None:
 def test_an_order_of_a_file_is_not_paid_by_a_task_again(line: Line) -> None:
     """Submitted as a row before: it is followed, and left to its batch as long as it waits to be sent."""
     row = f"order_id,product_code,client_number,max_rupiah\nINV-1,50k-simpati,{NUMBER},60000\n".encode()
-    batch_id = line.submit(row).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(row)
     found = checkout().execute(context())
     assert (found["state"], found["batch_id"]) == ("quoted", batch_id)
     line.execute(batch_id)

@@ -322,9 +322,7 @@ CSV = b"order_id,product_code,client_number\nA1,25k-xl,081811110001\nA2,25k-xl,0
 
 def ready(line: Line, content: bytes = CSV) -> str:
     """A batch that is quoted, guarded and funded."""
-    batch_id = line.submit(content).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(content)
     guard_batch(line.handler, PostgresGuardLedger(line.store.database), batch_id, GuardRules(), BY_TEST)
     line.reserve(batch_id)
     return batch_id
@@ -384,9 +382,7 @@ def test_an_order_released_after_the_guards_looked_is_not_sent_by_that_run(line:
 def test_a_charge_above_the_quote_stops_the_chunk_and_is_recorded(line: Line) -> None:
     """SAT's list lags behind its prices: the first charge is one too many, the others are not made."""
     rows = "".join(f"A{n},25k-xl,08181111{n:04d}\n" for n in range(20)).encode()
-    batch_id = line.submit(b"order_id,product_code,client_number\n" + rows).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(b"order_id,product_code,client_number\n" + rows)
     orders = line.orders(batch_id)
     real = orders["A0"].quote_rupiah
     assert real is not None

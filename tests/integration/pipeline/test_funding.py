@@ -48,10 +48,7 @@ def movements(line: Line) -> list[Event]:
 
 def quoted(line: Line, count: int, prefix: str) -> str:
     """A batch of ``count`` quoted orders without funds."""
-    batch_id = line.submit(prepaid(count, prefix)).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
-    return batch_id
+    return line.quoted(prepaid(count, prefix))
 
 
 def states(line: Line, batch_id: str) -> list[OrderState]:

@@ -408,9 +408,7 @@ def _plan(cursor: psycopg2.extensions.cursor, query: str, values: dict[str, obje
 
 def test_the_examples_hold_no_duplicates(line: Line) -> None:
     """The committed example goes through the guards whole: no row of it is paid twice on purpose."""
-    batch_id = line.submit((EXAMPLES / "orders.csv").read_bytes()).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted((EXAMPLES / "orders.csv").read_bytes())
     ledger = PostgresGuardLedger(line.store.database)
     report = guard_batch(line.handler, ledger, batch_id, GuardRules(), BY_TEST)
     assert (report.tally.held_as_duplicates, report.tally.held_over_limits) == (0, 0)

@@ -87,9 +87,7 @@ def test_an_absurd_charge_stops_the_chunk(database: ApplicationDatabase, tmp_pat
     """It is above every quote, though it counts in no sum."""
     fault = {"fault": "other_types", "manner": "absurd", "operations": ["checkout"]}
     with line_with(database, tmp_path, fault) as line:
-        batch_id = line.submit(rows("25k-xl", *range(1, 10))).batch_id
-        line.take_in(batch_id)
-        line.quote(batch_id)
+        batch_id = line.quoted(rows("25k-xl", *range(1, 10)))
         line.execution = type(line.execution)(in_flight=2)
         with pytest.raises(ChargedAboveQuoteError):
             line.execute(batch_id)
@@ -136,9 +134,7 @@ def test_a_day_with_amounts_that_are_none_closes_with_breaks(
     """No sum wraps, each such order is a break that names its members, and the controls agree."""
     with line_with(database, tmp_path, {"fault": "stuck_pending"}) as line:
         names = dict(enumerate(SIGNED))
-        batch_id = line.submit(rows("25k-xl", *names)).batch_id
-        line.take_in(batch_id)
-        line.quote(batch_id)
+        batch_id = line.quoted(rows("25k-xl", *names))
         line.execute(batch_id)
         sent = {names[int(key[-1])]: order for key, order in line.orders(batch_id).items()}
         for name, order in sent.items():

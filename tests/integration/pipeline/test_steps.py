@@ -59,9 +59,7 @@ def prepaid(count: int, prefix: str = "P") -> bytes:
 
 def ready(line: Line, count: int, prefix: str = "P") -> str:
     """A batch of ``count`` quoted orders with funds behind them."""
-    batch_id = line.submit(prepaid(count, prefix)).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(prepaid(count, prefix))
     line.reserve(batch_id)
     return batch_id
 

@@ -41,9 +41,7 @@ def not_sent(line: Line, request_id: str) -> bool:
 def test_an_order_is_sent_or_withdrawn_and_never_both(line: Line) -> None:
     """A person withdraws the batch while a task sends it: SAT has seen exactly the others, and funds fit."""
     rows = "".join(f"A{n},25k-xl,0818{n:08d}\n" for n in range(ORDERS))
-    batch_id = line.submit(f"order_id,product_code,client_number\n{rows}".encode()).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(f"order_id,product_code,client_number\n{rows}".encode())
     line.reserve(batch_id)
     line.execution = type(line.execution)(in_flight=4)
     stopped: list[Exception] = []
@@ -82,9 +80,7 @@ def test_an_order_is_sent_or_withdrawn_and_never_both(line: Line) -> None:
 def test_a_task_finishes_a_withdrawal_that_was_cut_short(line: Line) -> None:
     """The batch is marked and its orders are quoted still: no try of the task sends one or fails for ever."""
     rows = "".join(f"A{n},25k-xl,0818{n:08d}\n" for n in range(3))
-    batch_id = line.submit(f"order_id,product_code,client_number\n{rows}".encode()).batch_id
-    line.take_in(batch_id)
-    line.quote(batch_id)
+    batch_id = line.quoted(f"order_id,product_code,client_number\n{rows}".encode())
     line.reserve(batch_id)
     line.handler.apply_to_batch(batch_id, WithdrawBatch("the file was the wrong one"), PERSON)
     line.execute(batch_id, reserve_first=False)

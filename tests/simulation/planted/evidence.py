@@ -24,7 +24,7 @@ from sat_hook.receiver.app import Receiver
 from sat_hook.store.clock import StoreClock
 from sat_hook.testing import poll_schedule
 from sat_hook.testing.event_store import MemoryEventStore
-from tests.simulation.planted.planting import bug, decide_by, world_with
+from tests.simulation.planted.planting import bug, bug_of, decide_by, world_with
 from tests.simulation.seals import SealVerifier
 
 
@@ -84,13 +84,12 @@ def _stale_evidence_applied(stack: ExitStack) -> None:
     decide_by(stack, asked.RecordStatus, record)
 
 
-@bug(
+bug_of(
     "status about something else",
     "product and client number of a signed status are not compared",
     "a status about another product or number was taken for this order's",
+    (status_decisions, "differing_members", lambda *_: ()),
 )
-def _status_about_something_else(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(status_decisions, "differing_members", lambda *_: ()))
 
 
 @bug(
@@ -113,13 +112,12 @@ def _doubt_filed_away(stack: ExitStack) -> None:
     stack.enter_context(patch.object(poll_schedule, "_is_doubted", lambda *_: False))
 
 
-@bug(
+bug_of(
     "own clock believed",
     "what is recorded is dated by the wall clock of the machine that records it",
     "an event is dated by a clock that is wrong",
+    (StoreClock, "now", lambda self: self._own.now()),
 )
-def _own_clock_believed(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(StoreClock, "now", lambda self: self._own.now()))
 
 
 @bug(

@@ -17,7 +17,7 @@ from sat_hook.pipeline import approval, guards
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.pause_watch import PauseWatch
 from sat_hook.testing import funds
-from tests.simulation.planted.planting import bug, world_with
+from tests.simulation.planted.planting import bug, bug_of, world_with
 
 CHEAP_REPLIES = {
     "fault": "other_types", "rate": 0.5, "name": "cheap", "manner": "negative", "operations": ["checkout"]
@@ -55,46 +55,38 @@ def _kill_switch_ignored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(PauseWatch, "_look", look))
 
 
-@bug(
+bug_of(
     "reservation ignored",
     "orders are sent whether or not funds stand behind them",
     "an intent without funds behind it",
+    (ChunkExecutor, "_reserved", lambda self, batch, orders: orders),
 )
-def _reservation_ignored(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(ChunkExecutor, "_reserved", lambda self, batch, orders: orders))
 
 
-@bug(
+bug_of(
     "saldo taken for free money",
     "what is reserved or under way is not taken off the saldo",
     "more is committed than the saldo bears",
+    (funds._MemoryAccountFunds, "outstanding", lambda self, before: Outstanding(0, 0)),
 )
-def _saldo_taken_for_free(stack: ExitStack) -> None:
-    stack.enter_context(
-        patch.object(funds._MemoryAccountFunds, "outstanding", lambda self, before: Outstanding(0, 0))
-    )
 
 
-@bug(
+bug_of(
     "guards ignored",
     "orders are sent whether or not a guard let them through",
     "an intent that no guard let through",
+    (ChunkExecutor, "_admitted", lambda self, orders: orders),
+    (ChunkExecutor, "_is_of_an_earlier_day", lambda self, order: False),
+    (BatchRun, "guard", lambda self: None),
 )
-def _guards_ignored(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(ChunkExecutor, "_admitted", lambda self, orders: orders))
-    stack.enter_context(patch.object(ChunkExecutor, "_is_of_an_earlier_day", lambda self, order: False))
-    stack.enter_context(patch.object(BatchRun, "guard", lambda self: None))
 
 
-@bug(
+bug_of(
     "duplicates let through",
     "the same business under another order id is not looked for",
     "an intent for business that is under way or done already",
+    (guards, "rule_on", lambda orders, kin, *rest: rule_on(orders, [], *rest)),
 )
-def _duplicates_let_through(stack: ExitStack) -> None:
-    stack.enter_context(
-        patch.object(guards, "rule_on", lambda orders, kin, *rest: rule_on(orders, [], *rest))
-    )
 
 
 @bug(
@@ -128,28 +120,28 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
         stack.enter_context(patch(f"{module}.is_amount", lambda rupiah: True))
 
 
-@bug(
+bug_of(
     "connection loosens rules",
     "what a connection asks for counts instead of the account's rules",
     "an intent",
+    *((module, "rules_of_account", lambda store, account: NO_RULES) for module in (guards, approval)),
 )
-def _connection_loosens_rules(stack: ExitStack) -> None:
-    for module in (guards, approval):
-        stack.enter_context(patch.object(module, "rules_of_account", lambda store, account: NO_RULES))
 
 
-@bug("maker approves", "who submitted a batch may approve it", "approved by its maker")
-def _maker_approves(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(approval, "maker_of", lambda store, batch_id: None))
+bug_of(
+    "maker approves",
+    "who submitted a batch may approve it",
+    "approved by its maker",
+    (approval, "maker_of", lambda store, batch_id: None),
+)
 
 
-@bug(
+bug_of(
     "one person signs twice",
     "the second signature by the same person counts",
     "approved by too few people",
+    (Batch, "is_signed_by", lambda self, approver: False),
 )
-def _one_person_signs_twice(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(Batch, "is_signed_by", lambda self, approver: False))
 
 
 @bug(
@@ -167,30 +159,26 @@ def _approval_not_waited_for(stack: ExitStack) -> None:
     stack.enter_context(patch.object(ChunkExecutor, "_unapproved", lambda self, order, price: None))
 
 
-@bug(
+bug_of(
     "gate left open",
     "orders are sent whatever became of the guards and of the approval before",
     "an intent that no",
+    (BatchRun, "_gate", lambda self: Gate()),
+    (ChunkExecutor, "_stop_when_approval_matters", lambda *_: False),
 )
-def _gate_left_open(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(BatchRun, "_gate", lambda self: Gate()))
-    stack.enter_context(patch.object(ChunkExecutor, "_stop_when_approval_matters", lambda *_: False))
 
 
-@bug(
+bug_of(
     "account not compared",
     "a batch is paid on whatever connection its run names",
     "a checkout is written on another account's connection",
+    (Ports, "require_account", lambda self, owner, what: None),
 )
-def _account_not_compared(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(Ports, "require_account", lambda self, owner, what: None))
 
 
-@bug(
+bug_of(
     "rollback not noticed",
     "a database that was restored to an older state sends like any other",
     "a checkout is written from a database that was rolled back",
+    *((module, "pause_if_rolled_back", lambda ports, provenance: None) for module in (batch_run, recovery)),
 )
-def _rollback_not_noticed(stack: ExitStack) -> None:
-    for module in (batch_run, recovery):
-        stack.enter_context(patch.object(module, "pause_if_rolled_back", lambda ports, provenance: None))

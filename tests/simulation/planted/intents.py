@@ -20,7 +20,7 @@ from sat_hook.pipeline import execution, intake, recovery, sender
 from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.protocol.outcomes import CheckoutOutcome
-from tests.simulation.planted.planting import bug, decide_by
+from tests.simulation.planted.planting import bug, bug_of, decide_by
 
 
 @bug(
@@ -98,14 +98,12 @@ def _new_id_on_second_intake(stack: ExitStack) -> None:
     stack.enter_context(patch.object(intake, "_is_own", lambda order, received: True))
 
 
-@bug(
+bug_of(
     "clock not compared",
     "a machine sends whatever its clock says",
     "a checkout is written by a machine whose clock is far off",
+    *((module, "clock_is_apart", lambda *_: None) for module in (execution, recovery)),
 )
-def _clock_not_compared(stack: ExitStack) -> None:
-    for module in (execution, recovery):
-        stack.enter_context(patch.object(module, "clock_is_apart", lambda *_: None))
 
 
 def _resend_freely(stack: ExitStack) -> None:

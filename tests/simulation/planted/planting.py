@@ -51,6 +51,15 @@ def bug(name: str, planted: str, found_as: str) -> Callable[[Plant], Plant]:
     return register
 
 
+def bug_of(name: str, planted: str, found_as: str, *replaced: tuple[object, str, Any]) -> None:
+    """Register a bug that consists of other members in classes and modules: owner, name, replacement."""
+
+    @bug(name, planted, found_as)
+    def plant(stack: ExitStack) -> None:
+        for owner, member, replacement in replaced:
+            stack.enter_context(patch.object(owner, member, replacement))
+
+
 def world_with(stack: ExitStack, fault: dict[str, Any]) -> None:
     """Add this fault of SAT to every seed: few draw what the bug needs to show."""
 

@@ -20,17 +20,15 @@ from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.poll_schedule import DuePoll
 from sat_hook.testing.poll_schedule import MemoryPollSchedule
-from tests.simulation.planted.planting import bug, classify_checkout_by, decide_by, rejected
+from tests.simulation.planted.planting import bug, bug_of, classify_checkout_by, decide_by, rejected
 
-
-@bug(
+bug_of(
     "P03 taken as failure",
     "a duplicate request id counts as a rejection",
     "failed without a listed rejection",
+    (outcomes, "DEFINITE_CHECKOUT_REJECTIONS", frozenset({"P03", "P04"})),
+    (outcomes, "DUPLICATE_REQUEST_ID", "none"),
 )
-def _p03_as_failure(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(outcomes, "DEFINITE_CHECKOUT_REJECTIONS", frozenset({"P03", "P04"})))
-    stack.enter_context(patch.object(outcomes, "DUPLICATE_REQUEST_ID", "none"))
 
 
 @bug("5xx taken as failure", "a server error counts as a rejection", "failed without a listed rejection")
