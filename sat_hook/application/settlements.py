@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -178,12 +178,11 @@ class Settlements(Service):
         # pandas is loaded by the first file, not with the server.
         from sat_hook.reconciliation.settlement_preview import preview_settlement
 
-        chosen, day = mapping or stored.mapping, day_in_name(stored.name)
-        preview = preview_settlement(stored.content, stored.name, chosen)
-        rivals = () if day is None or preview.problem else self._rivals(stored, day, chosen)
-        return Upload(
-            upload_id, stored.account, stored.name, len(stored.content), chosen, day, preview, rivals
-        )
+        read, day = replace(stored, mapping=mapping or stored.mapping), day_in_name(stored.name)
+        preview = preview_settlement(read.content, read.name, read.mapping)
+        rivals = () if day is None or preview.problem else self._rivals(read, day)
+        size = len(read.content)
+        return Upload(upload_id, read.account, read.name, size, read.mapping, day, preview, rivals)
 
     def read_by(self, upload_id: str, mapping: SettlementMapping, person: Person) -> None:
         """Read an upload by another mapping from now on."""
@@ -205,7 +204,7 @@ class Settlements(Service):
         :raises RivalFilesError: other files have the same orders, and it does not replace them.
         """
         stored = self._load(upload_id, person)
-        from sat_hook.reconciliation.settlement_preview import import_file
+        from sat_hook.reconciliation.settlement_import import import_file
 
         of_name = day_in_name(stored.name)
         if of_name is None and day is None:
@@ -214,21 +213,13 @@ class Settlements(Service):
             raise SettlementRefusedError(f"{stored.name}: found {day}; expected {of_name}, as in the name")
         chosen = of_name or day
         assert chosen is not None
-        if not replaces and (rivals := self._rivals(stored, chosen, stored.mapping)):
+        if not replaces and (rivals := self._rivals(stored, chosen)):
             raise RivalFilesError(
                 f"{stored.name}: found the same orders in {', '.join(rivals)}, which counts for {chosen}; "
                 "expected that one of them replaces the other"
             )
-        event = import_file(
-            self.keeper,
-            self.installation.results(),
-            account=stored.account,
-            day=chosen,
-            name=stored.name,
-            content=stored.content,
-            mapping=stored.mapping,
-            provenance=person.by("import-settlement"),
-        )
+        by = person.by("import-settlement")
+        event = import_file(self.keeper, self.installation.results(), stored, chosen, by)
         self._uploads.discard(upload_id, person.name)
         return event
 
@@ -261,17 +252,11 @@ class Settlements(Service):
                 return one
         return default
 
-    def _rivals(self, stored: StoredUpload, day: date, mapping: SettlementMapping) -> tuple[str, ...]:
-        from sat_hook.reconciliation.settlement_preview import rivals_of_upload
+    def _rivals(self, stored: StoredUpload, day: date) -> tuple[str, ...]:
+        from sat_hook.reconciliation.settlement_import import rivals_of_upload
 
-        return rivals_of_upload(
-            self.keeper.books_without_breaks(stored.account),
-            self.installation.results(),
-            day=day,
-            name=stored.name,
-            content=stored.content,
-            mapping=mapping,
-        )
+        books = self.keeper.books_without_breaks(stored.account)
+        return rivals_of_upload(books, self.installation.results(), stored, day)
 
     def _load(self, upload_id: str, person: Person) -> StoredUpload:
         person.require(Right.FINANCE)

@@ -92,6 +92,8 @@ def _print_facts(out: Console, batch: Mapping[str, Any]) -> None:
 def _print_counts(out: Console, counts: Sequence[Mapping[str, Any]]) -> None:
     from rich.text import Text
 
+    from sat_hook.domain.order_state import NOT_PAID
+
     if not counts:
         return
     table = STATES.table()
@@ -101,8 +103,8 @@ def _print_counts(out: Console, counts: Sequence[Mapping[str, Any]]) -> None:
             Text(state, STYLES.get(state, "")),
             f"{count['orders']:,}",
             rupiah(count["quoted_rupiah"]),
-            # The charge of a failed order was refunded: it costs nothing, as in the result file.
-            rupiah(0 if state == "failed" else count["charged_rupiah"]),
+            # What ended unpaid costs nothing: it was never charged, or the charge was paid back.
+            rupiah(0 if state in NOT_PAID else count["charged_rupiah"]),
         )
     out.print()
     out.print(table)

@@ -27,11 +27,10 @@ from aiohttp.payload import BytesPayload
 from urllib3.util.wait import wait_for_read
 from yarl import URL
 
-from sat_hook.clients.errors import SendWindowClosed
+from sat_hook.clients.errors import SendWindowClosed, transport_error_text
 from sat_hook.clients.proxies_and_tls import ca_bundle, proxy_of, tls_context
 from sat_hook.clients.send_window import SendGuard, current_guard
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.clients.transport_errors import transport_error_text
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
 
 if TYPE_CHECKING:

@@ -22,11 +22,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
 
-from sat_hook.clients.errors import SendWindowClosed
+from sat_hook.clients.errors import SendWindowClosed, transport_error_text
 from sat_hook.clients.proxies_and_tls import ca_bundle, proxy_of
 from sat_hook.clients.send_window import SendGuard, current_guard
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.clients.transport_errors import transport_error_text
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
 
 logger = logging.getLogger(__name__)

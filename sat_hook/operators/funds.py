@@ -21,15 +21,8 @@ from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 
-class SATCheckBalanceOperator(SATBatchOperator):
-    """Report early when the deposit cannot cover the batch.
-
-    If the policy is ``refuse``, the batch ends here; otherwise the reservation waits, or covers a part.
-
-    :param on_short_funds: ``wait``, ``partial`` or ``refuse`` (templated).
-    :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated);
-        by default the deployment's.
-    """
+class _FundsOperator(SATBatchOperator):
+    """Base of the steps that look at the deposit. The parameters are described where they are used."""
 
     template_fields: Sequence[str] = (
         *SATBatchOperator.template_fields,
@@ -48,19 +41,34 @@ class SATCheckBalanceOperator(SATBatchOperator):
         self.on_short_funds = on_short_funds
         self.saldo_lag_seconds = saldo_lag_seconds
 
+    @property
+    def policy(self) -> ShortFundsPolicy:
+        return ShortFundsPolicy(self.on_short_funds)
+
+    def limits(self, run: BatchRun) -> FundingLimits:
+        return limits_of_lag(run.ports.limits.funding, self.saldo_lag_seconds)
+
+
+class SATCheckBalanceOperator(_FundsOperator):
+    """Report early when the deposit cannot cover the batch.
+
+    If the policy is ``refuse``, the batch ends here; otherwise the reservation waits, or covers a part.
+
+    :param on_short_funds: ``wait``, ``partial`` or ``refuse`` (templated).
+    :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated);
+        by default the deployment's.
+    """
+
     def step(self, run: BatchRun) -> dict[str, int]:
-        policy = ShortFundsPolicy(self.on_short_funds)
-        report = self.with_sat(
-            run.check_balance(policy, limits_of_lag(run.ports.limits.funding, self.saldo_lag_seconds))
-        )
+        report = self.with_sat(run.check_balance(self.policy, self.limits(run)))
         if report.is_short:
-            self.log.warning("Too little (the policy is to %s): %s.", policy.value, report.in_words)
+            self.log.warning("Too little (the policy is to %s): %s.", self.policy.value, report.in_words)
         else:
             self.log.info("Enough for what is known: %s.", report.in_words)
         return {"saldo_rupiah": report.saldo_rupiah, "estimate_rupiah": report.estimate_rupiah}
 
 
-class SATReserveFundsOperator(SATBatchOperator):
+class SATReserveFundsOperator(_FundsOperator):
     """Reserve funds for the batch's quoted orders; only orders with a reservation are sent.
 
     When the deposit does not cover all of them, ``wait`` defers until it does, ``partial`` reserves as far as
@@ -73,26 +81,12 @@ class SATReserveFundsOperator(SATBatchOperator):
         by default the deployment's.
     """
 
-    template_fields: Sequence[str] = (
-        *SATBatchOperator.template_fields,
-        "on_short_funds",
-        "wait_for_funds_hours",
-        "saldo_lag_seconds",
-    )
+    template_fields: Sequence[str] = (*_FundsOperator.template_fields, "wait_for_funds_hours")
     component = "sat reserve"
 
-    def __init__(
-        self,
-        *,
-        on_short_funds: str = ShortFundsPolicy.WAIT.value,
-        wait_for_funds_hours: float | str = 24,
-        saldo_lag_seconds: float | str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, wait_for_funds_hours: float | str = 24, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.on_short_funds = on_short_funds
         self.wait_for_funds_hours = wait_for_funds_hours
-        self.saldo_lag_seconds = saldo_lag_seconds
 
     def step(self, run: BatchRun) -> dict[str, int]:
         return self._reserve(run)
@@ -110,9 +104,8 @@ class SATReserveFundsOperator(SATBatchOperator):
             return self._reserve(self.run_of(facts_of(context)), event["deadline"])
 
     def _reserve(self, run: BatchRun, deadline: str | None = None) -> dict[str, int]:
-        policy = ShortFundsPolicy(self.on_short_funds)
-        limits = limits_of_lag(run.ports.limits.funding, self.saldo_lag_seconds)
-        reservation = self.with_sat(run.reserve(policy, limits))
+        limits = self.limits(run)
+        reservation = self.with_sat(run.reserve(self.policy, limits))
         self.log.info(
             "Reserved Rp %s for %s orders, of Rp %s available.",
             f"{reservation.reserved_rupiah:,}",
@@ -121,7 +114,7 @@ class SATReserveFundsOperator(SATBatchOperator):
         )
         if reservation.is_short:
             self.log.warning("Short of funds: %s.", shortage(reservation))
-            if policy is ShortFundsPolicy.WAIT:
+            if self.policy is ShortFundsPolicy.WAIT:
                 until = deadline or hours_from_now(run.ports.clock, self.wait_for_funds_hours)
                 defer_until_funded(self, self.batch, until, limits)
         return {

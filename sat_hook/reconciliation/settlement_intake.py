@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -30,16 +30,15 @@ from sat_hook.reconciliation.settlement import (
     load_settlement,
     mapping_from,
 )
+from sat_hook.reconciliation.settlement_import import rival_files
 from sat_hook.reconciliation.settlement_names import (
     day_in_name,
-    family_of,
     is_copy,
     is_correction,
     is_of_a_program,
     shown,
     why_unreadable,
 )
-from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.store.errors import SpoolError, StoreUnavailableError
 
 MAPPING_FILE = "mapping.json"
@@ -49,9 +48,6 @@ LOOKED_INTO_AGAIN = timedelta(days=35)
 EMPTY_FOR = timedelta(hours=6)
 """A file that is still empty after this time is set aside; before, it may be on its way."""
 MAXIMUM_REASON_CHARACTERS = 400
-SAME_ROWS = 0.5
-"""Two files of a day that share at least this part of the smaller one are two downloads of the same orders.
-"""
 # These errors are not about one file: the whole step is tried again.
 _NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, ContentionError, SpoolError)
 
@@ -226,7 +222,7 @@ class Intake:
             []
             if is_no_question
             else rival_files(
-                books, self.keep, event, lambda: rows_of_orders(load_settlement(self.keep, event))
+                books, self.keep, day, name, event.digest, lambda: load_settlement(self.keep, event)
             )
         )
         if rivals and settlement_files.is_chosen(books, event):
@@ -353,33 +349,3 @@ def _whole(path: File) -> bytes:
     if any(size not in (None, len(content)) for size in (before, after)):
         raise _PassedOverError("found a size that changes; expected a file that is written to its end")
     return content
-
-
-def rival_files(
-    books: AccountBooks,
-    keep: Keep,
-    event: SettlementImported,
-    rows_of_event: Callable[[], set[tuple[str, str]]],
-) -> list[PostedSettlement]:
-    """Return the day's files whose orders this one would count again.
-
-    :param rows_of_event: its rows; asked for only if its name does not decide.
-    """
-    counting = [item for item in books.settlements_of(event.day) if item.event.digest != event.digest]
-    alike = [item for item in counting if family_of(item.event.name) == family_of(event.name)]
-    if alike or is_correction(event.name) or not counting:
-        return alike
-    rows = rows_of_event()
-    return [
-        item for item in counting if _shares_rows(rows, rows_of_orders(load_settlement(keep, item.event)))
-    ]
-
-
-def rows_of_orders(read: SettlementRows) -> set[tuple[str, str]]:
-    """Return sales and refunds of orders without their amounts: a second download may have other amounts."""
-    frame = read.kept
-    return set(zip(frame["request_id"].tolist(), frame["kind"].tolist(), strict=True))
-
-
-def _shares_rows(one: set[tuple[str, str]], other: set[tuple[str, str]]) -> bool:
-    return len(one & other) > SAME_ROWS * min(len(one), len(other))

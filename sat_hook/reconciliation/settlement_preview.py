@@ -1,35 +1,24 @@
-"""A settlement file that a person brings: its first rows as they are and as a mapping reads them, and its
-import.
-"""
+"""A settlement file that a person brings: its first rows as they are and as a mapping reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import pandas as pd
 
-from sat_hook.domain.books import AccountBooks
-from sat_hook.domain.books_commands import BooksCommand, ReplaceSettlements
-from sat_hook.domain.books_events import SettlementImported
-from sat_hook.domain.decision import Record
-from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.identity import digest_of
 from sat_hook.domain.masking import masked_number
 from sat_hook.domain.settlement_mapping import DateOrder, SettlementMapping
 from sat_hook.presentation.spreadsheet_cells import has_long_number
-from sat_hook.reconciliation.bookkeeper import BookKeeper
-from sat_hook.reconciliation.errors import BooksRefusedError, SettlementRefusedError
-from sat_hook.reconciliation.settlement import Keep, keep_settlement, read_settlement
+from sat_hook.reconciliation.errors import SettlementRefusedError
+from sat_hook.reconciliation.settlement import read_settlement
 from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID, moments_of
 from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks
 from sat_hook.reconciliation.settlement_format import is_workbook
 from sat_hook.reconciliation.settlement_header import DELIMITERS, names_in
-from sat_hook.reconciliation.settlement_intake import rival_files, rows_of_orders
-from sat_hook.reconciliation.settlement_names import is_correction
 from sat_hook.reconciliation.settlement_rows import RowsSum, SettlementNote, SettlementRows
 from sat_hook.reconciliation.settlement_sheets import SheetReading
 
@@ -177,66 +166,3 @@ def _shown(cell: str) -> str:
 def _is_moment(text: str) -> bool:
     orders = (DateOrder.YEAR_FIRST, DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST)
     return any(moments_of(SettlementMapping(date_order=order), [text])[0] is not None for order in orders)
-
-
-def import_file(
-    keeper: BookKeeper,
-    keep: Keep,
-    *,
-    account: str,
-    day: date,
-    name: str,
-    content: bytes,
-    mapping: SettlementMapping,
-    provenance: Provenance,
-) -> SettlementImported:
-    """Let a file count for a day. Files of the day with the same orders are replaced.
-
-    :raises SettlementRefusedError: the file cannot be read by the mapping.
-    :raises BooksRefusedError: it counts already.
-    """
-    event = keep_settlement(
-        keep,
-        account=account,
-        day=day,
-        name=name,
-        content=content,
-        mapping=mapping,
-        replaces_earlier=is_correction(name),
-    )
-    books = keeper.books_without_breaks(account)
-    rivals = rival_files(books, keep, event, lambda: rows_of_orders(read_settlement(content, name, mapping)))
-    command: BooksCommand = Record(event)
-    if rivals:
-        command = ReplaceSettlements(event, tuple(item.event.digest for item in rivals))
-    if not keeper.post(account, command, provenance):
-        raise BooksRefusedError(f"{name}: found this file among those that count for {day}; expected another")
-    return event
-
-
-def rivals_of_upload(
-    books: AccountBooks,
-    keep: Keep,
-    *,
-    day: date,
-    name: str,
-    content: bytes,
-    mapping: SettlementMapping,
-) -> tuple[str, ...]:
-    """Names of the files that count for a day and have the orders of this one, unless it says that it is a
-    correction."""
-    if is_correction(name):
-        return ()
-    event = SettlementImported(
-        account=books.account,
-        day=day,
-        name=name,
-        uri="",
-        digest=digest_of(content),
-        size_bytes=len(content),
-        rows=0,
-        mapping=mapping,
-        replaces_earlier=False,
-    )
-    found = rival_files(books, keep, event, lambda: rows_of_orders(read_settlement(content, name, mapping)))
-    return tuple(item.event.name for item in found)

@@ -7,7 +7,7 @@ import hashlib
 
 from markupsafe import Markup
 
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_state import NOT_PAID, OrderState
 from sat_hook.pipeline.progress import BatchProgress, pace_in_words
 from sat_hook.presentation.templates import templates_of
 from sat_hook.store.event_store import StateCount
@@ -54,7 +54,7 @@ def progress_page(progress: BatchProgress) -> str:
 
 
 def _rupiah_of(count: StateCount) -> int:
-    # The charge of a failed order was refunded: it costs nothing, as in the result file.
-    if count.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED):
+    # What ended unpaid costs nothing: it was never charged, or the charge was paid back.
+    if count.state in NOT_PAID:
         return 0
     return count.charged_rupiah if count.state is OrderState.SUCCEEDED else count.quoted_rupiah

@@ -37,8 +37,8 @@ from sat_hook.web.files import MEDIA_TYPES, as_download, parts_of
 router = APIRouter(prefix="/days")
 
 STATES: Mapping[DayState, Words] = {
-    DayState.NOT_BEGUN: Words(_("nothing yet"), "none"),
-    DayState.RUNNING: Words(_("not over"), "none"),
+    DayState.NOT_BEGUN: Words(_("nothing yet")),
+    DayState.RUNNING: Words(_("not over")),
     DayState.OPEN: Words(_("to be closed"), "wait"),
     DayState.WITH_BREAKS: Words(_("with breaks"), "bad"),
     DayState.CLOSED: Words(_("closed"), "good"),
@@ -60,7 +60,7 @@ TASKS: Mapping[str, str] = {
 """The tasks of a closing, in their order and in people's words; others are not shown."""
 TASK_STATES: Mapping[str | None, Words] = {
     "success": Words(_("done"), "good"),
-    "skipped": Words(_("not needed"), "none"),
+    "skipped": Words(_("not needed")),
     "failed": Words(_("failed"), "bad"),
     "upstream_failed": Words(_("failed"), "bad"),
     "up_for_retry": Words(_("is tried again"), "wait"),
@@ -74,7 +74,7 @@ TERMS: Mapping[str, str] = {
     "charged_rupiah": _("Price"),
 }
 """The terms of the saldo that a figure may stand for."""
-WAITING_TASK = Words(_("waiting"), "none")
+WAITING_TASK = Words(_("waiting"))
 
 _Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _Word = Annotated[str, Query(max_length=200)]

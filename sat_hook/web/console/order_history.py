@@ -18,19 +18,19 @@ from sat_hook.web.console.member_words import UNKNOWN, value_text
 from sat_hook.web.console.words import Words
 
 EVENTS: Mapping[str, Words] = {
-    "OrderReceived": Words(_("Read from row %(row_number)s of the file"), "none"),
-    "OrderValidated": Words(_("Checked: the row fits its product"), "none"),
+    "OrderReceived": Words(_("Read from row %(row_number)s of the file")),
+    "OrderValidated": Words(_("Checked: the row fits its product")),
     "OrderRejected": Words(_("Not sent: %(reason)s"), "bad"),
-    "OrderQuoted": Words(_("Priced at %(price_rupiah)s, valid until %(valid_until)s"), "none"),
+    "OrderQuoted": Words(_("Priced at %(price_rupiah)s, valid until %(valid_until)s")),
     "OrderHeld": Words(_("Held: %(reason)s"), "wait"),
-    "OrderReleased": Words(_("Released: %(reason)s"), "none"),
-    "OrderAdmitted": Words(_("Within the limits at %(price_rupiah)s"), "none"),
+    "OrderReleased": Words(_("Released: %(reason)s")),
+    "OrderAdmitted": Words(_("Within the limits at %(price_rupiah)s")),
     "OrderApproved": Words(_("Approved up to %(price_rupiah)s"), "good"),
-    "OrderCancelled": Words(_("Cancelled, never sent: %(reason)s"), "none"),
-    "OrderWithdrawn": Words(_("Withdrawn, never sent: %(reason)s"), "none"),
-    "ReservationRenewed": Words(_("Funds reserved once more: %(price_rupiah)s"), "none"),
+    "OrderCancelled": Words(_("Cancelled, never sent: %(reason)s")),
+    "OrderWithdrawn": Words(_("Withdrawn, never sent: %(reason)s")),
+    "ReservationRenewed": Words(_("Funds reserved once more: %(price_rupiah)s")),
     "CheckoutRequested": Words(_("Given to SAT to pay, attempt %(attempt)s, at %(price_rupiah)s"), "busy"),
-    "CheckoutNotSent": Words(_("Attempt %(attempt)s never left, so it cannot have been paid"), "none"),
+    "CheckoutNotSent": Words(_("Attempt %(attempt)s never left, so it cannot have been paid")),
     "CheckoutAccepted": Words(
         _("SAT took attempt %(attempt)s; whether it is paid is not proven yet"), "busy"
     ),
@@ -53,9 +53,9 @@ EVENTS: Mapping[str, Words] = {
         _("A signed status is about something else: %(members)s. It ends nothing"), "bad"
     ),
     "OrderEscalated": Words(_("Handed to people, because it stays unclear"), "wait"),
-    "StatusAskedByOperator": Words(_("A person had SAT asked: %(reason)s"), "none"),
+    "StatusAskedByOperator": Words(_("A person had SAT asked: %(reason)s")),
     "ResendAllowedByOperator": Words(
-        _("May be sent again under the same id, if SAT does not know it: %(reason)s"), "none"
+        _("May be sent again under the same id, if SAT does not know it: %(reason)s")
     ),
     "SucceededByOperator": Words(_("Decided by a person: paid. %(reason)s"), "good"),
     "FailedByOperator": Words(_("Decided by a person: not paid. %(reason)s"), "bad"),
@@ -108,7 +108,7 @@ class Moment:
 def moments_of(history: Iterable[HistoryEntry], wording: Wording) -> Iterator[Moment]:
     """The events in people's words, in their order."""
     for entry in history:
-        said = EVENTS.get(entry.kind, Words(entry.kind, "none"))
+        said = EVENTS.get(entry.kind, Words(entry.kind))
         yield Moment(
             entry,
             wording.text(said.text) % Members(entry, wording),

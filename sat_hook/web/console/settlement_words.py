@@ -25,7 +25,7 @@ __all__ = [
 
 STANDINGS: Mapping[FileStanding, Words] = {
     FileStanding.COUNTS: Words(_("counts"), "good"),
-    FileStanding.REPLACED: Words(_("replaced by a later file"), "none"),
+    FileStanding.REPLACED: Words(_("replaced by a later file")),
     FileStanding.LOST: Words(_("lost where it is kept"), "bad"),
     FileStanding.UNUSABLE: Words(_("cannot be used"), "bad"),
     FileStanding.UNDECIDED: Words(_("a person must choose"), "wait"),

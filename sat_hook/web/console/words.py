@@ -47,18 +47,18 @@ class Words(NamedTuple):
     """
 
     text: str
-    tone: str
+    tone: str = "none"
 
 
 BATCHES: Mapping[BatchStanding, Words] = {
-    BatchStanding.SCHEDULED: Words(_("starts later"), "none"),
+    BatchStanding.SCHEDULED: Words(_("starts later")),
     BatchStanding.CHECKING: Words(_("being checked"), "busy"),
     BatchStanding.AWAITING_APPROVAL: Words(_("waiting for approval"), "wait"),
     BatchStanding.SHORT_OF_FUNDS: Words(_("waiting for a top-up"), "wait"),
     BatchStanding.PAYING: Words(_("being paid"), "busy"),
     BatchStanding.STOPPED: Words(_("stopped"), "bad"),
     BatchStanding.COMPLETE: Words(_("complete"), "good"),
-    BatchStanding.WITHDRAWN: Words(_("withdrawn"), "none"),
+    BatchStanding.WITHDRAWN: Words(_("withdrawn")),
     BatchStanding.REJECTED: Words(_("rejected"), "bad"),
     BatchStanding.REFUSED: Words(_("refused"), "bad"),
 }
@@ -75,7 +75,7 @@ ORDERS: Mapping[OrderState, Words] = {
     OrderState.FAILED: Words(_("not paid"), "bad"),
     OrderState.REVERSED: Words(_("paid back"), "bad"),
     OrderState.REJECTED: Words(_("not paid, the row needs correction"), "bad"),
-    OrderState.CANCELLED: Words(_("not paid, cancelled"), "none"),
+    OrderState.CANCELLED: Words(_("not paid, cancelled")),
 }
 
 NEEDS: Mapping[NeedKind, Words] = {

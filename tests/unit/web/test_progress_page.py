@@ -28,6 +28,12 @@ def test_it_shows_states_rate_end_and_rupiah() -> None:
         assert words in page
 
 
+def test_what_was_paid_back_costs_nothing() -> None:
+    """Like every order that ended unpaid."""
+    page = progress_page(progress((OrderState.SUCCEEDED, 6), (OrderState.REVERSED, 2)))
+    assert "<td>reversed</td><td>2</td><td>0</td>" in page
+
+
 def test_it_says_first_how_many_rows_need_a_person() -> None:
     """With the reasons, and the bar is as long as the file: it is not full while rows are left over."""
     batch = RUNNING.batch.model_copy(update={"orders": 10, "set_aside": 19})
