@@ -32,6 +32,6 @@ def approval_url(batch_id: str) -> str:
 
 
 def progress_path(batch_id: str) -> str:
-    """The path of a batch's progress page, below Airflow's own base path."""
+    """The path of a batch's page in the console, below Airflow's own base path."""
     below = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-    return f"{below}/sat/v1/batches/{batch_id}/progress"
+    return f"{below}/sat/console/batches/{batch_id}"

@@ -96,7 +96,7 @@ def test_the_wheel_installs_one_package(wheel: Path) -> None:
         "sat_hook/sql/queries/events.sql",
         "sat_hook/dags/bulk_disbursement.py",
     } <= set(names)
-    assert any(name.startswith("sat_hook/web/templates/") for name in names)
+    assert any(name.startswith("sat_hook/web/console/templates/") for name in names)
 
 
 def test_an_installed_wheel_brings_everything_to_airflow(wheel: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
@@ -53,7 +53,6 @@ from sat_hook.web.dependencies import (
     SubmissionsDep,
 )
 from sat_hook.web.files import TABLES, as_download, body_of
-from sat_hook.web.progress_page import HEADERS, progress_page
 
 POSITION_HEADER = "X-SAT-Log-Position"
 NOTICE_HEADER = "X-SAT-Notice"
@@ -179,9 +178,12 @@ def results(
 
 
 @router.get("/batches/{batch_id}/progress", **route(Right.VIEW, files="text/html"))
-def progress(batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep) -> HTMLResponse:
-    """Return the batch's progress as a page that reloads itself. Counts only."""
-    return HTMLResponse(progress_page(reports.progress(batch_id, person)), headers=HEADERS)
+def progress(
+    batch_id: BatchId, request: Request, person: CurrentPerson, reports: BatchReportsDep
+) -> RedirectResponse:
+    """Redirect to the batch's page in the console, which shows its progress and renews itself."""
+    reports.progress(batch_id, person)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/console/batches/{batch_id}")
 
 
 @router.get("/deliveries", **route(Right.DELIVER))

@@ -52,9 +52,9 @@ def test_its_links_are_links() -> None:
 @pytest.mark.parametrize(
     ("base_url", "path"),
     [
-        ("", "/sat/v1/batches/B1/progress"),
-        ("https://airflow.example", "/sat/v1/batches/B1/progress"),
-        ("https://example/tools/airflow/", "/tools/airflow/sat/v1/batches/B1/progress"),
+        ("", "/sat/console/batches/B1"),
+        ("https://airflow.example", "/sat/console/batches/B1"),
+        ("https://example/tools/airflow/", "/tools/airflow/sat/console/batches/B1"),
     ],
 )
 def test_a_link_leads_to_the_server_that_shows_it(
