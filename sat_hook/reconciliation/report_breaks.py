@@ -24,6 +24,7 @@ from sat_hook.reconciliation.report_parts import (
     Section,
     SectionMaker,
     Table,
+    headings_of,
     person_of,
 )
 
@@ -41,24 +42,15 @@ class BreakSections(SectionMaker):
         bands = tuple(
             (colour, say(report_words.BANDS[band])) for colour, band in zip(AGES, BANDS, strict=True)
         )
-        headings = (
-            Heading(say(_("Category"))),
-            *(Heading(band, is_number=True) for _, band in bands),
-            *(
-                Heading(say(word), is_number=True)
-                for word in (_("Breaks"), _("Size"), _("Net, theirs less ours"))
-            ),
+        numbers = (
+            *(report_words.BANDS[band] for band in BANDS),
+            *(_("Breaks"), _("Size"), _("Net, theirs less ours")),
         )
+        headings = self.headings(_("Category"), *numbers, numbers=numbers)
         rows = [
             (
                 Cell(say(report_words.CATEGORIES[category])),
-                *(
-                    Cell(
-                        number(item.breaks),
-                        _opened(item),
-                    )
-                    for item in items
-                ),
+                *(Cell(number(item.breaks), _opened(item)) for item in items),
                 *self._sums_of(items),
             )
             for category, items in _by_category(aged)
@@ -114,13 +106,8 @@ class BreakSections(SectionMaker):
         if not found:
             return None
         say = self.say
-        headings = (
-            Heading(say(_("Break"))),
-            Heading(say(_("What"))),
-            Heading(say(_("First seen"))),
-            Heading(say(_("Amount")), is_number=True),
-            Heading(say(_("Decision"))),
-        )
+        words = _("Break"), _("What"), _("First seen"), _("Amount"), _("Decision")
+        headings = self.headings(*words, numbers=("Amount",))
         rows = tuple(self._break_row(item) for item in found[:MAXIMUM_BREAKS])
         notes: tuple[str, ...] = ()
         if len(found) > len(rows):
@@ -166,14 +153,8 @@ def adjustment_table(items: Iterable[tuple[date, Adjustment]], headline: str, wo
     :param items: each with the other day that it concerns.
     :param headline: of the column of that day.
     """
-    say = wording.text
-    headings = (
-        Heading(headline),
-        Heading(say(_("Order"))),
-        Heading(say(_("What"))),
-        Heading(say(_("Reported, and now"))),
-        Heading(say(_("Amount")), is_number=True),
-    )
+    say, words = wording.text, (_("Order"), _("What"), _("Reported, and now"), _("Amount"))
+    headings = (Heading(headline), *headings_of(wording, *words, numbers=("Amount",)))
     rows = tuple(
         (
             Cell(wording.day(day), Opens("day", {"day": day.isoformat()})),

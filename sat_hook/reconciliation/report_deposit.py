@@ -16,7 +16,6 @@ from sat_hook.reconciliation.model import SaldoEquation, WaterfallLine
 from sat_hook.reconciliation.report_parts import (
     Cell,
     Chart,
-    Heading,
     Opens,
     Section,
     SectionMaker,
@@ -71,11 +70,8 @@ class DepositSections(SectionMaker):
             )
             for line in lines
         )
-        headings = (
-            Heading(say(_("Step"))),
-            Heading(say(_("Amount")), is_number=True),
-            Heading(say(_("Saldo after it")), is_number=True),
-        )
+        numbers = _("Amount"), _("Saldo after it")
+        headings = self.headings(_("Step"), *numbers, numbers=numbers)
         legend = tuple((meaning, say(word)) for meaning, word in _STEP_LEGEND)
         notes = [
             say(_("Observed at %(opening)s and %(closing)s. Expected at the close: %(expected)s."))
@@ -133,13 +129,7 @@ class DepositSections(SectionMaker):
     def top_ups(self) -> Section | None:
         if not self.figures.top_ups:
             return None
-        say = self.say
-        headings = (
-            Heading(say(_("Reference"))),
-            Heading(say(_("Amount")), is_number=True),
-            Heading(say(_("Credited"))),
-            Heading(say(_("Recorded by"))),
-        )
+        words = _("Reference"), _("Amount"), _("Credited"), _("Recorded by")
         rows = tuple(
             (
                 Cell(item.reference, Opens("topups")),
@@ -149,17 +139,13 @@ class DepositSections(SectionMaker):
             )
             for item in self.figures.top_ups
         )
-        return Section("top-ups", say(_("Top-ups that were recorded")), tables=(Table(headings, rows),))
+        table = Table(self.headings(*words, numbers=("Amount",)), rows)
+        return Section("top-ups", self.say(_("Top-ups that were recorded")), tables=(table,))
 
     def matches(self) -> Section:
         say, number, rupiah = self.say, self.wording.number, self.wording.rupiah
-        headings = (
-            Heading(say(_("Held against"))),
-            *(
-                Heading(say(word), is_number=True)
-                for word in (_("Ours"), _("Theirs"), _("Matched"), _("New breaks"))
-            ),
-        )
+        numbers = _("Ours"), _("Theirs"), _("Matched"), _("New breaks")
+        headings = self.headings(_("Held against"), *numbers, numbers=numbers)
         rows = []
         for match in self.figures.matches:
             name, what = report_words.MATCHES[match.kind]
@@ -194,8 +180,8 @@ class DepositSections(SectionMaker):
             )
             for control in self.figures.controls
         )
-        headings = tuple(Heading(say(word)) for word in words)
-        return Section("controls", say(_("Control totals, counted twice")), tables=(Table(headings, rows),))
+        table = Table(self.headings(*words), rows)
+        return Section("controls", say(_("Control totals, counted twice")), tables=(table,))
 
     def settlement_files(self) -> Section:
         say = self.say
@@ -203,11 +189,8 @@ class DepositSections(SectionMaker):
         files = self.figures.settlement_files
         if not files:
             return Section("files", title, notes=(say(_("None has come for this day.")),))
-        headings = (
-            Heading(say(_("File"))),
-            Heading(say(_("Rows")), is_number=True),
-            Heading(say(_("Sum")), is_number=True),
-        )
+        numbers = _("Rows"), _("Sum")
+        headings = self.headings(_("File"), *numbers, numbers=numbers)
         rows = tuple(
             (
                 Cell(file.name, Opens("settlements"), f"SHA-256 {file.digest[:16]}"),

@@ -12,7 +12,7 @@ from sat_hook.presentation.charts import Bar, Part, stacked_bars
 from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.figures import OrderLine, by_product_and_state, by_state
-from sat_hook.reconciliation.report_parts import Cell, Chart, Heading, Opens, Section, SectionMaker, Table
+from sat_hook.reconciliation.report_parts import Cell, Chart, Opens, Section, SectionMaker, Table
 
 MAXIMUM_BARS = 12
 """Number of products with a bar of their own."""
@@ -60,13 +60,8 @@ class OrderSections(SectionMaker):
         for line in lines:
             by_product.setdefault(line.product_code, []).append(line)
         ranked = sorted(by_product.items(), key=lambda item: (-_sum(item[1], "charged_rupiah"), item[0]))
-        headings = (
-            Heading(say(_("Product"))),
-            *(
-                Heading(say(word), is_number=True)
-                for word in (_("Orders"), _("Paid"), _("Sales price"), _("Commission"), _("Margin"))
-            ),
-        )
+        numbers = _("Orders"), _("Paid"), _("Sales price"), _("Commission"), _("Margin")
+        headings = self.headings(_("Product"), *numbers, numbers=numbers)
         rows = [self._product_row(Cell(code, Opens("orders", {"product": code})), of) for code, of in ranked]
         notes = [
             say(_("Sales price: what SAT takes for the orders that succeeded. Commission: SAT's fee for us."))
@@ -121,8 +116,8 @@ class OrderSections(SectionMaker):
         if not lines:
             return None
         say, number, rupiah = self.say, self.wording.number, self.wording.rupiah
-        words = (_("Orders"), _("Price"), _("Debited"), _("Refunded"), _("In transit at the close"))
-        headings = (Heading(say(_("State"))), *(Heading(say(word), is_number=True) for word in words))
+        numbers = (_("Orders"), _("Price"), _("Debited"), _("Refunded"), _("In transit at the close"))
+        headings = self.headings(_("State"), *numbers, numbers=numbers)
         names = ("charged_rupiah", "debit_rupiah", "refund_rupiah", "in_transit_closing_rupiah")
         rows = [
             (

@@ -6,7 +6,7 @@ A cell may name the rows behind its figure. The page makes a link of that.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,6 +80,19 @@ class SectionMaker:
         self.figures = figures
         self.wording = wording
         self.say = wording.text
+
+    def headings(self, *words: str, numbers: Collection[str] = ()) -> tuple[Heading, ...]:
+        """The headings of a table. See :func:`headings_of`."""
+        return headings_of(self.wording, *words, numbers=numbers)
+
+
+def headings_of(wording: Wording, *words: str, numbers: Collection[str] = ()) -> tuple[Heading, ...]:
+    """The headings of a table.
+
+    :param words: marked for translation.
+    :param numbers: those of them above numbers.
+    """
+    return tuple(Heading(wording.text(word), is_number=word in numbers) for word in words)
 
 
 def control_total(total: str, wording: Wording) -> str:

@@ -12,7 +12,7 @@ from sat_hook.reconciliation.day_figures import DayFigures
 from sat_hook.reconciliation.report_breaks import BreakSections
 from sat_hook.reconciliation.report_deposit import DepositSections
 from sat_hook.reconciliation.report_orders import OrderSections
-from sat_hook.reconciliation.report_parts import Cell, Heading, Opens, Section, Table, person_of
+from sat_hook.reconciliation.report_parts import Cell, Opens, Section, Table, headings_of, person_of
 from sat_hook.reconciliation.versions import Version
 
 MAXIMUM_DECISIONS = 100
@@ -49,7 +49,7 @@ def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
         return None
     say = wording.text
     words = (_("Version"), _("When"), _("Who"), _("What"), _("Log position"))
-    headings = tuple(Heading(say(word), is_number=word in ("Version", "Log position")) for word in words)
+    headings = headings_of(wording, *words, numbers=("Version", "Log position"))
     rows = []
     shown = _shown(versions)
     for item in shown:
