@@ -22,7 +22,7 @@ from sat_hook.presentation.text_tables import TableFormat
 from sat_hook.store.callbacks import CallbackSeen
 from sat_hook.store.order_lists import MAXIMUM_COUNTED, KeptEvidence, OrderFilter, OrderSort
 from sat_hook.web.api.models import Cursor, Document, HistoryEntry, Limit, Page, members_of, route, rows_of
-from sat_hook.web.api.products import Price
+from sat_hook.web.api.price_records import Price
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountQuery,

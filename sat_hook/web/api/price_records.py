@@ -1,4 +1,4 @@
-"""Routes of the records of prices: listings, changes, missing lists, a week, margins."""
+"""Routes of products and of the records of prices: listings, changes, missing lists, a week, margins."""
 
 from __future__ import annotations
 
@@ -16,17 +16,41 @@ from sat_hook.application.prices import ChangeFilter, Period
 from sat_hook.application.rights import Right
 from sat_hook.catalogue.margin import ProductMargin
 from sat_hook.catalogue.weekly import Move
-from sat_hook.domain.prices import ChangeKind, PriceSnapshot, SnapshotOutcome
+from sat_hook.domain.prices import ChangeKind, ListedProduct, PricePeriod, PriceSnapshot, SnapshotOutcome
 from sat_hook.presentation.language import Language
 from sat_hook.presentation.text_tables import TableFormat
-from sat_hook.web.api.models import Cursor, Document, Limit, Page, at, route
-from sat_hook.web.api.products import Listing, Price
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceFilesDep, PricesDep
+from sat_hook.store.account_lists import FoundProduct
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text, at, route
+from sat_hook.web.dependencies import (
+    AccountQuery,
+    CurrentPerson,
+    DayQuery,
+    ListingsDep,
+    Moment,
+    PriceFilesDep,
+    PricesDep,
+)
 from sat_hook.web.files import TABLES, as_download, written
 
 LARGEST_MOVES = 10
 
 router = APIRouter(tags=["prices"])
+
+
+class Listing(Document, of=ListedProduct):
+    """A product as a price list has it. SAT's status: 1 active, 2 inactive, 3 temporarily inactive."""
+
+
+class Price(Document, of=PricePeriod):
+    """A product as it was listed in a period; ``until`` is null while it still is."""
+
+    product: Listing
+
+
+class Product(Document, of=FoundProduct):
+    """A product as it was listed last; ``gone_at`` is null while it is listed."""
+
+    product: Listing
 
 
 class ProductPrices(Page[Price]):
@@ -113,6 +137,20 @@ def _period(
 
 
 _Period = Annotated[Period, Depends(_period)]
+
+
+@router.get("/products", **route(Right.VIEW))
+def list_products(
+    person: CurrentPerson,
+    listings: ListingsDep,
+    text: Text = None,
+    account: AccountQuery = None,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> Page[Product]:
+    """List products as they were listed last, by a part of their code, name or operator."""
+    found = listings.products(person, text=text, account=account, cursor=cursor, limit=limit)
+    return Page[Product].model_validate(found)
 
 
 @router.get("/products/{code}/prices", **route(Right.VIEW))

@@ -6,22 +6,10 @@ from collections.abc import Mapping
 
 from sat_hook.application.settlements import FileStanding
 from sat_hook.domain.settlement_mapping import ClientNumberForm, DateOrder, NegativeForm
-from sat_hook.web.console.break_words import ROW_KINDS, ROW_STATUSES
+from sat_hook.web.console.break_words import ROW_KINDS as ROW_KINDS
+from sat_hook.web.console.break_words import ROW_STATUSES as ROW_STATUSES
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.words import Words
-
-__all__ = [
-    "DATE_ORDERS",
-    "DELIMITERS",
-    "ENCODINGS",
-    "MARKS",
-    "NEGATIVES",
-    "NUMBER_FORMS",
-    "OTHER_KINDS",
-    "ROW_KINDS",
-    "ROW_STATUSES",
-    "STANDINGS",
-]
 
 STANDINGS: Mapping[FileStanding, Words] = {
     FileStanding.COUNTS: Words(_("counts"), "good"),
