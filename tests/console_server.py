@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
+from tests.loopback import running
 from tests.orders import ACCOUNT
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
@@ -26,17 +25,8 @@ def console_server(host: FakeHost) -> Iterator[str]:
     """The address of a server on loopback; a user's cookie is the user's name."""
     outer = FastAPI(openapi_url=None)
     outer.mount("/sat", create_app(host))
-    server = uvicorn.Server(uvicorn.Config(outer, host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/sat"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with running(uvicorn.Server(uvicorn.Config(outer, port=0, log_level="warning"))) as url:
+        yield f"{url}/sat"
 
 
 @contextmanager

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TypeVar
+
+import uvicorn
+from fastapi import FastAPI
 
 S = TypeVar("S", bound=TCPServer)
 
@@ -50,3 +54,25 @@ def http_server(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]
     """The address of a server that answers by ``handler`` while the block lasts."""
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
+
+
+@contextmanager
+def running(server: uvicorn.Server) -> Iterator[str]:
+    """The address of a server of uvicorn's that runs in a thread while the block lasts."""
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The address of an app while it runs."""
+    with running(uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))) as url:
+        yield url

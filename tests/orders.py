@@ -35,6 +35,10 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
         self._boot += seconds
 
+    def set_back(self, seconds: float) -> None:
+        """Set the wall clock back; the other one goes on."""
+        self._now -= timedelta(seconds=seconds)
+
 
 def received(number: int = 1, *, batch_id: str = BATCH, account: str = ACCOUNT) -> order_events.OrderReceived:
     """The event that begins order ``number``."""

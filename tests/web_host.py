@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import httpx
 from fastapi import HTTPException, Request
 from pydantic import SecretStr
 
@@ -16,11 +18,21 @@ from sat_hook.application.installation import AccountDirectory, Channel, SATConn
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, RunState, RunTask
 from sat_hook.application.settings import DeploymentSettings, read_settings
+from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.clock import SystemClock
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.webhooks import secrets_in
+from sat_hook.domain.guards import NO_RULES, AccountRules
+from sat_hook.protocol.calls import Call, Reply
+from sat_hook.protocol.messages import Product
+from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
+from sat_hook.web.app import create_app
 from sat_hook.web.host import Problem, User
+
+T = TypeVar("T")
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "bulk_disbursement": {
@@ -51,6 +63,47 @@ class FakeUser:
     name: str
     rights: frozenset[Right] = frozenset(Right)
     roles: Iterable[str] = ()
+
+
+@dataclass
+class LiveConnection:
+    """A connection to the SAT server of its settings."""
+
+    account: AccountSettings
+    account_rules: AccountRules = NO_RULES
+
+    def settings(self) -> AccountSettings:
+        """As given."""
+        return self.account
+
+    def rules(self) -> AccountRules:
+        """As given."""
+        return self.account_rules
+
+    def asked_rules(self) -> AccountRules:
+        """The same; callbacks are not trusted."""
+        return replace(self.account_rules, trust_callbacks=False)
+
+    def ask(self, call: Call[T]) -> Reply[T]:
+        """By SAT."""
+        return self._client.ask(call)
+
+    def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
+        """SAT's list."""
+        return self._client.list_products(codes)
+
+    def ask_status(self, request_id: str) -> StatusOutcome:
+        """By SAT."""
+        return self._client.ask_status(request_id)
+
+    def close(self) -> None:
+        """Once for each use; the next one opens it again."""
+        if "_client" in self.__dict__:
+            self.__dict__.pop("_client").close()
+
+    @cached_property
+    def _client(self) -> BlockingSATClient:
+        return BlockingSATClient(self.account, SystemClock())
 
 
 @dataclass
@@ -223,3 +276,9 @@ class FakeHost:
         """Another folder."""
         assert self._folder is not None
         return LocalSpool(self._folder)
+
+
+def client_of(host: FakeHost, below: str = "/v1", **headers: str) -> httpx.AsyncClient:
+    """A client of the host's application, for paths below this one."""
+    transport = httpx.ASGITransport(create_app(host))
+    return httpx.AsyncClient(transport=transport, base_url=f"http://test{below}", headers=headers)

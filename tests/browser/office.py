@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +25,7 @@ from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.application.evidence_packs import EXPORT_DAG
 from sat_hook.application.ports import Ports
 from sat_hook.application.rights import Right
-from sat_hook.application.runs import CLOSING_DAG, Run, RunState, RunTask
+from sat_hook.application.runs import CLOSING_DAG, Run, RunState
 from sat_hook.application.verifications import VERIFICATION_DAG
 from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.checkpoints import make_checkpoints
@@ -33,9 +33,7 @@ from sat_hook.audit.exports import load_export, record_written, requested_by
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
 from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.audit.pack import PackWriter
-from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.business_day import BusinessDay
@@ -45,10 +43,7 @@ from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.domain.identity import digest_of
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.errors import SATError
-from sat_hook.protocol.messages import Product
-from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import close_day
 from sat_hook.reconciliation.kept_reports import keep_report
@@ -61,7 +56,7 @@ from tests.browser.chromium import Page
 from tests.console_server import COOKIE, console_server
 from tests.orders import ACCOUNT
 from tests.pipeline import Line, account_settings
-from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser, LiveConnection
 
 CONNECTION = "sat_default"
 RULES = AccountRules(GuardRules(order_limit_rupiah=1_000_000), approval_over_rupiah=500_000)
@@ -86,53 +81,13 @@ USERS = (
 """A maker, a checker, a viewer, finance, an auditor, and one with every right."""
 
 
-@dataclass
-class OfficeConnection:
-    """The account's connection to the SAT server."""
-
-    account: AccountSettings
-
-    def settings(self) -> AccountSettings:
-        """As given."""
-        return self.account
-
-    def rules(self) -> AccountRules:
-        """Those of the office."""
-        return RULES
-
-    def asked_rules(self) -> AccountRules:
-        """The same; callbacks are not trusted."""
-        return replace(RULES, trust_callbacks=False)
-
-    def ask(self, call: Call[T]) -> Reply[T]:
-        """By SAT."""
-        return self._client.ask(call)
-
-    def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
-        """SAT's list."""
-        return self._client.list_products(codes)
-
-    def ask_status(self, request_id: str) -> StatusOutcome:
-        """By SAT."""
-        return self._client.ask_status(request_id)
-
-    def close(self) -> None:
-        """Once for each use; the next one opens it again."""
-        if "_client" in self.__dict__:
-            self.__dict__.pop("_client").close()
-
-    @cached_property
-    def _client(self) -> BlockingSATClient:
-        return BlockingSATClient(self.account, SystemClock())
-
-
 class OfficeAccounts(FakeAccounts):
     """The accounts of the office; each use opens a connection of its own, as in Airflow."""
 
-    def connect(self, connection: str, database: Database | None = None) -> OfficeConnection:
+    def connect(self, connection: str, database: Database | None = None) -> LiveConnection:
         """A connection for one use."""
         known = self.connections[connection]
-        return OfficeConnection(known.settings())
+        return LiveConnection(known.settings(), RULES)
 
 
 @dataclass
@@ -316,52 +271,16 @@ class _OverError(Exception):
     """The office closes."""
 
 
-@dataclass(frozen=True)
 class RunsOfUser:
     """The office's runs, on behalf of a user."""
 
-    runs: OfficeRuns
-    user: str
+    def __init__(self, runs: OfficeRuns, user: str) -> None:
+        self._runs = runs
+        self.start = partial(runs.start, user=user)
+        self.answer = partial(runs.answer, user=user)
 
-    def start(
-        self,
-        dag_id: str,
-        run_id: str,
-        conf: Mapping[str, Any],
-        *,
-        note: str = "",
-        at: datetime | None = None,
-    ) -> bool:
-        """As the user."""
-        return self.runs.start(dag_id, run_id, conf, note=note, at=at, user=self.user)
-
-    def find(self, dag_id: str, run_id: str) -> Run | None:
-        """Whoever started it."""
-        return self.runs.find(dag_id, run_id)
-
-    def tasks(self, dag_id: str, run_id: str, *states: str) -> list[RunTask]:
-        """How far it is."""
-        return self.runs.tasks(dag_id, run_id, *states)
-
-    def parameters(self, dag_id: str) -> dict[str, Any]:
-        """Some of the DAG's."""
-        return self.runs.parameters(dag_id)
-
-    def is_paused(self, dag_id: str) -> bool:
-        """No DAG is."""
-        return self.runs.is_paused(dag_id)
-
-    def under_way(self, dag_id: str) -> list[Run]:
-        """Whoever started them."""
-        return self.runs.under_way(dag_id)
-
-    def cancel(self, dag_id: str, run_id: str) -> None:
-        """Before it began."""
-        self.runs.cancel(dag_id, run_id)
-
-    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """As the user."""
-        self.runs.answer(dag_id, run_id, task_id, option, self.user)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runs, name)
 
 
 class OfficeHost(FakeHost):
@@ -439,8 +358,8 @@ def office_on(database: ApplicationDatabase, folder: Path, *, with_past: bool = 
         host.accounts = OfficeAccounts(
             {CONNECTION: ACCOUNT, "sat_cabang": "cabang"},
             {
-                CONNECTION: OfficeConnection(settings),
-                "sat_cabang": OfficeConnection(replace(settings, account="cabang")),
+                CONNECTION: LiveConnection(settings, RULES),
+                "sat_cabang": LiveConnection(replace(settings, account="cabang"), RULES),
             },
         )
         ports = replace(line.ports, connection=CONNECTION, rules=lambda: RULES, results=LocalSpool(folder))

@@ -13,17 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.golden.histories import (
-    FOLDER,
-    History,
-    MemorySpool,
-    load,
-    missing_types,
-    names,
-    results_of,
-    save,
-    states_of,
-)
+from sat_hook.testing.spool import MemorySpool
+from tests.golden.histories import FOLDER, History, load, missing_types, names, results_of, save, states_of
 
 if TYPE_CHECKING:
     from tests.golden.stories import Story

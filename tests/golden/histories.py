@@ -6,15 +6,14 @@ A file is written once. Its events never change: real logs hold the same events.
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 
@@ -28,29 +27,12 @@ from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind, registered_events
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_position
-from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.log import Placed
 from sat_hook.testing.event_store import MemoryAsOf
+from sat_hook.testing.spool import MemorySpool
 
 FOLDER = Path(__file__).parent
-
-
-class MemorySpool:
-    """A spool without a folder; its URIs look like those of a deployment."""
-
-    def __init__(self, blobs: Mapping[str, bytes] | None = None) -> None:
-        self.blobs = dict(blobs or {})
-
-    def write(self, name: str, content: bytes) -> str:
-        uri = f"file:///var/lib/sat/spool/{name}"
-        self.blobs[uri] = content
-        return uri
-
-    def open(self, uri: str) -> BinaryIO:
-        if uri not in self.blobs:
-            raise SpoolError(f"{uri} is not in the spool")
-        return io.BytesIO(self.blobs[uri])
 
 
 class RecordedLog:

@@ -22,7 +22,6 @@ from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -52,13 +51,12 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.webhooks import MessageState, WebhookQueue
-from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import database_connection
 from tests.integration.web.test_who_did_what import GIVEN_UP, HELD, INTENT, LOST, QUOTED, break_of
 from tests.loopback import QuietHandler, http_server, serving
 from tests.orders import ACCOUNT, BATCH, BY_TEST, ManualClock, change_of, received, submitted
-from tests.web_host import FakeAccounts, FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, client_of
 
 NEW, OLD = ("whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 EVERYTHING = tuple(WebhookTopic)
@@ -425,8 +423,7 @@ async def test_a_person_sees_and_resends_messages_and_removes_a_webhook(desk: De
         await asyncio.to_thread(desk.run)
     host = FakeHost(FakeUser("ana"), FakeUser("rudi", frozenset()), store=desk.store)
     host.accounts = FakeAccounts({"x": ACCOUNT})
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+    async with client_of(host) as client:
 
         async def ask(method: str, path: str, who: str = "ana", **more: Any) -> Any:
             answer = await client.request(method, path, headers={"authorization": f"Bearer {who}"}, **more)

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from io import BytesIO
 from typing import Any, BinaryIO, TypeVar
 
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order
-from sat_hook.store.errors import SpoolError, StoreUnavailableError
+from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.event_store import Change, EventStore
 from sat_hook.store.funds import AccountFunds, FundsStore
 from sat_hook.store.guards import GuardLedger, LockedAccount
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.spool import MemorySpool
 from tests.simulation.processes import Process, Storm
 from tests.simulation.watch import Watch
 
@@ -209,23 +209,6 @@ class GuardedSchedule:
 
     def next_due(self, scope: PollScope) -> datetime | None:
         return self._base.next_due(scope)
-
-
-class MemorySpool:
-    """Blobs in a dictionary; written completely or not at all, like the real ones."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-
-    def write(self, name: str, content: bytes) -> str:
-        self.blobs[name] = content
-        return f"memory:{name}"
-
-    def open(self, uri: str) -> BinaryIO:
-        try:
-            return BytesIO(self.blobs[uri.removeprefix("memory:")])
-        except KeyError:
-            raise SpoolError(f"{uri} cannot be read") from None
 
 
 class GuardedSpool:

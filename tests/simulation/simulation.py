@@ -27,10 +27,10 @@ from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.funds import MemoryFunds
 from sat_hook.testing.guards import MemoryGuardLedger
 from sat_hook.testing.poll_schedule import MemoryPollSchedule
+from sat_hook.testing.spool import MemorySpool
 from tests.simulation.inbox import TRUSTING_EVERY
 from tests.simulation.line import Line
 from tests.simulation.network import SimulatedSAT, settings_of
-from tests.simulation.outside import MemorySpool
 from tests.simulation.processes import Census, Fate, Storm
 from tests.simulation.seals import REAL_EVERY, quick_seals, real_seals
 from tests.simulation.steps import RECOVERY, SAT_FORGETS_AFTER_SECONDS

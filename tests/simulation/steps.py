@@ -40,6 +40,7 @@ from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.funds import MemoryFunds
 from sat_hook.testing.guards import MemoryGuardLedger
 from sat_hook.testing.poll_schedule import MemoryPollSchedule
+from sat_hook.testing.spool import MemorySpool
 from tests.simulation.network import SimulatedSAT, client_of, other_account
 from tests.simulation.outside import (
     GuardedFunds,
@@ -47,7 +48,6 @@ from tests.simulation.outside import (
     GuardedSchedule,
     GuardedSpool,
     GuardedStore,
-    MemorySpool,
     Offloading,
 )
 from tests.simulation.processes import Census, Process, Storm

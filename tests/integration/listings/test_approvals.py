@@ -29,7 +29,7 @@ from sat_hook.web.app import create_app
 from tests.integration.listings.conftest import NOBODY, SEER, SENT, Office
 from tests.orders import BY_TEST
 from tests.quoted_batches import orders_of
-from tests.web_host import FakeHost, FakeUser
+from tests.web_host import FakeHost, FakeUser, client_of
 
 APPROVER = Right.VIEW, Right.VIEW_NUMBERS, Right.APPROVE
 CARL, DINA = Person("carl", frozenset(APPROVER)), Person("dina", frozenset(APPROVER))
@@ -195,8 +195,7 @@ async def test_programs_ask_and_answer_as_people_do(office: Office) -> None:
     """The question by HTTP, an approval in part that repeats its digest, and a rejection; each once."""
     batch_id, other = asked(office, "today"), asked(office, "tomorrow")
     host = FakeHost(FakeUser("carl", CARL.rights), FakeUser("dina", DINA.rights), store=office.store)
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+    async with client_of(host) as client:
         carl, dina = ({"authorization": f"Bearer {name}"} for name in ("carl", "dina"))
         listed = (await client.get("/approvals", headers=carl)).json()["items"]
         assert [row["batch_id"] for row in listed] == [batch_id, other]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from sat_hook.application.attention import NeedKind
@@ -23,11 +22,10 @@ from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.pipeline.notifications import send_digests, tell_users
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.notifications import NotificationBook
-from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import Office, office_in
 from tests.orders import ACCOUNT, ManualClock
-from tests.web_host import FakeHost, FakeUser
+from tests.web_host import FakeHost, FakeUser, client_of
 
 VERA = Person("vera", frozenset({Right.VIEW}))
 CARL = Person("carl", frozenset({Right.VIEW, Right.DECIDE}))
@@ -224,8 +222,7 @@ async def test_programs_choose_and_acknowledge(desk: Desk) -> None:
     host = desk.office.lists.installation
     assert isinstance(host, FakeHost)
     host.users = {"vera": FakeUser("vera", VERA.rights), "carl": FakeUser("carl", CARL.rights)}
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+    async with client_of(host) as client:
         vera, carl = ({"authorization": f"Bearer {name}"} for name in ("vera", "carl"))
         wanted = {"channel": "mail", "address": MAIL, "kinds": [JUMP.value]}
         chosen = await client.post("/notifications", json=wanted, headers=vera)

@@ -13,63 +13,19 @@ import pytest
 from fastapi import FastAPI
 
 from sat_hook.application import drafts as application
-from sat_hook.application.installation import SATConnection
-from sat_hook.clients.blocking import BlockingSATClient
-from sat_hook.clients.clock import SystemClock
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.batch_events import BatchStartPlanned, OrderFileMended
 from sat_hook.domain.event_record import StreamId, StreamKind
-from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.pipeline import draft as pipeline_draft
 from sat_hook.pipeline.intake import take_in
-from sat_hook.protocol.calls import Call, Reply
-from sat_hook.protocol.messages import Product
 from sat_hook.web.app import create_app
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
-from tests.web_host import FakeAccounts, FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, LiveConnection
 from tests.workbooks import book_of
 
 HEADER = "order_id,product_code,client_number\n"
 FIRST = HEADER + "A-1,50k-simpati,081211311111\n"
-
-
-class LineConnection(SATConnection):
-    """The connection of the line's account."""
-
-    def __init__(self, settings: AccountSettings) -> None:
-        self._settings = settings
-        self._sat = BlockingSATClient(settings, SystemClock())
-
-    def settings(self) -> AccountSettings:
-        return self._settings
-
-    def rules(self) -> AccountRules:
-        return AccountRules()
-
-    def asked_rules(self) -> AccountRules:
-        return AccountRules()
-
-    def ask(self, call: Call[Any]) -> Reply[Any]:
-        return self._sat.ask(call)
-
-    def list_product(self, codes: Any = None) -> list[Product]:
-        return self._sat.list_products(codes)
-
-    def close(self) -> None:
-        self._sat.close()
-
-
-class LineAccounts(FakeAccounts):
-    """Opens a new connection each time."""
-
-    def __init__(self, settings: AccountSettings) -> None:
-        super().__init__()
-        self._settings = settings
-
-    def connect(self, connection: str, database: Any = None) -> SATConnection:
-        return LineConnection(self._settings)
 
 
 @dataclass
@@ -122,7 +78,7 @@ def desk(line: Line, tmp_path: Path) -> Desk:
     """Two people who may submit, and one who may not."""
     users = FakeUser("mia"), FakeUser("max"), FakeUser("vera", frozenset())
     host = FakeHost(*users, store=line.store, folder=tmp_path / "host")
-    host.accounts = LineAccounts(line.settings)
+    host.accounts = FakeAccounts(connections={"sat_default": LiveConnection(line.settings)})
     return Desk(line, host, create_app(host))
 
 

@@ -12,10 +12,9 @@ from fastapi import FastAPI
 
 from sat_hook.application.rights import Right
 from sat_hook.web.app import create_app
-from tests.integration.pipeline.test_drafts import LineAccounts
 from tests.orders import ACCOUNT
 from tests.pipeline import Line
-from tests.web_host import FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, LiveConnection
 
 HEADER = "order_id,product_code,client_number\n"
 GOOD = HEADER + "A-1,50k-simpati,081211311111\nA-2,50k-simpati,081211311112\n"
@@ -63,7 +62,7 @@ def host(line: Line, tmp_path: Path) -> FakeHost:
     """Two people who may submit, and one who may only view."""
     users = FakeUser("mia"), FakeUser("max"), FakeUser("vera", frozenset({Right.VIEW}))
     host = FakeHost(*users, store=line.store, folder=tmp_path / "host")
-    host.accounts = LineAccounts(line.settings)
+    host.accounts = FakeAccounts(connections={"sat_default": LiveConnection(line.settings)})
     return host
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from sat_hook.receiver.server import make_server
 from sat_hook.receiver.settings import DEFAULT_LIMITS, Limits, ReceiverSettings
 from sat_hook.telemetry.scrape import Tokens
 from tests.keys import other_pair, sat_pair, signer_of
+from tests.loopback import running
 
 PRIVATE_PEM, PUBLIC_PEM = sat_pair()
 OTHER_PRIVATE_PEM, OTHER_PUBLIC_PEM = other_pair()
@@ -74,17 +73,6 @@ def serving(
     """Run the stand-alone server in a thread until the end of the block."""
     source = settings if callable(settings) else lambda: settings
     server = make_server(source, host="127.0.0.1", port=0, scrape_tokens=scrape_tokens)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 60
-        while not server.started:
-            assert time.monotonic() < deadline, "the receiver did not start"
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with requests.Session() as session:
-            receiver: Receiver = server.config.app.state.receiver  # type: ignore[union-attr]
-            yield Served(f"http://127.0.0.1:{port}", receiver, session, server)
-    finally:
-        server.should_exit = True
-        thread.join(60)
+    with running(server) as url, requests.Session() as session:
+        receiver: Receiver = server.config.app.state.receiver  # type: ignore[union-attr]
+        yield Served(url, receiver, session, server)

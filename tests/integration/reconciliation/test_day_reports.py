@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from sat_hook.application import day_reports
@@ -22,13 +21,12 @@ from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.kept_reports import report_of
 from sat_hook.store.breaks import BreakTable
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.explained_database import ExplainedDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
 from tests.pdf_text import pdf_text
-from tests.web_host import FakeAccounts, FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, client_of
 
 FINA = Person("fina", frozenset({Right.FINANCE, Right.SIGN_OFF}))
 ADAM = Person("adam", frozenset({Right.FINANCE, Right.SIGN_OFF}))
@@ -282,8 +280,7 @@ def test_figures_that_are_not_those_of_the_close_are_not_shown(day: Planted, rep
 
 async def test_the_api_reads_and_signs_days(host: FakeHost) -> None:
     """The report, rows, a file, and a signature that is bound to what was read."""
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1/days/sat_default") as client:
+    async with client_of(host, "/v1/days/sat_default") as client:
         fina, adam = ({"authorization": f"Bearer {name}"} for name in ("fina", "adam"))
         report = (await client.get("/2026-11-02/report", headers=fina)).json()
         assert (report["version"], report["may_sign"], report["saldo"][-1]["label"]) == (

@@ -32,7 +32,7 @@ from tests.integration.pipeline.test_recovery import AT_ONCE, recover_until_ende
 from tests.integration.pipeline.test_steps import ready
 from tests.integration.receiver.serving import serving, settings_for
 from tests.integration.test_notifications import callback
-from tests.integration.web.serving import served as web_served
+from tests.loopback import served as web_served
 from tests.orders import BY_TEST, T0, change_of, received
 from tests.pgbouncer import PGBOUNCER, SERVER_SESSIONS, pgbouncer, pooler, through
 from tests.pipeline import Line, line_of

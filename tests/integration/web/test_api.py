@@ -31,8 +31,8 @@ from sat_hook.web.api.models import RIGHTS_MEMBER
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.fuzzing import examples
-from tests.integration.web.serving import served
 from tests.integration.web.test_who_did_what import ANY_BODY, ORDER, PARTS, UnaskedSAT, fill
+from tests.loopback import served
 from tests.orders import ACCOUNT, BATCH
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from sat_hook.application.batch_starts import BatchStarts, RunPolicies
@@ -25,10 +24,9 @@ from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
-from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, submitted
-from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser, client_of
 
 ROSA = Person("rosa", frozenset({Right.VIEW, Right.SUBMIT}))
 VERA = Person("vera", frozenset({Right.VIEW}))
@@ -108,8 +106,7 @@ async def test_a_page_that_is_old_withdraws_nothing(starts: BatchStarts) -> None
     """The start that it offers to cancel has begun: the batch goes on, and the page says so."""
     host = FakeHost(FakeUser("rosa"), store=PostgresEventStore(starts.installation.store().database))
     begun = starts.start(BATCH, ROSA, host.airflow, at=datetime.now(UTC) - timedelta(seconds=1)).run
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(host, "") as client:
         answer = await client.post(
             f"/console/batches/{BATCH}/cancel-start",
             data={"reason": "not this week"},
@@ -128,8 +125,7 @@ async def test_a_program_starts_runs_as_a_page_does(starts: BatchStarts) -> None
         FakeUser("vera", VERA.rights),
         store=PostgresEventStore(starts.installation.store().database),
     )
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+    async with client_of(host) as client:
         rosa, vera = ({"authorization": f"Bearer {name}"} for name in ("rosa", "vera"))
         place, first = f"/batches/{BATCH}", f"batch_{BATCH}"
         assert (await client.get(f"{place}/run", headers=vera)).json() == {"run": None}
@@ -159,8 +155,7 @@ async def test_a_program_starts_a_batch_once_with_its_parameters(starts: BatchSt
     store = PostgresEventStore(starts.installation.store().database)
     host = FakeHost(FakeUser("rosa", ROSA.rights), FakeUser("vera", VERA.rights), store=store)
     host.accounts = FakeAccounts({"sat_default": ACCOUNT, "sat_other": "other"})
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+    async with client_of(host) as client:
         rosa, vera = ({"authorization": f"Bearer {name}"} for name in ("rosa", "vera"))
         place = f"/batches/{BATCH}/start"
 
@@ -198,8 +193,7 @@ async def test_a_program_starts_runs_without_a_batch(starts: BatchStarts) -> Non
     store = PostgresEventStore(starts.installation.store().database)
     finance = frozenset({Right.VIEW, Right.FINANCE})
     host = FakeHost(FakeUser("fira", finance), FakeUser("vera", VERA.rights), store=store)
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1/dags") as client:
+    async with client_of(host, "/v1/dags") as client:
         fira, vera = ({"authorization": f"Bearer {name}"} for name in ("fira", "vera"))
         close, read = "/nightly_reconciliation/runs", "/product_price_snapshot/runs"
         body = {"parameters": {"accounts": [ACCOUNT]}}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,27 +20,8 @@ from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
+from tests.orders import ManualClock
 from tests.scripted_sat import ScriptedSAT, json_answer, scripted_sat
-
-
-@dataclass
-class TestClock:
-    """Stands still until told otherwise."""
-
-    __test__ = False
-
-    moment: datetime = datetime(2026, 11, 22, 17, 30, 5, tzinfo=UTC)
-    boottime: float = 1000.0
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def boottime_seconds(self) -> float:
-        return self.boottime
-
-    def advance(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
-        self.boottime += seconds
 
 
 @dataclass(frozen=True)
@@ -69,9 +50,9 @@ def keys() -> Keys:
 
 
 @pytest.fixture
-def clock() -> TestClock:
+def clock() -> ManualClock:
     """A clock that the test moves."""
-    return TestClock()
+    return ManualClock(datetime(2026, 11, 22, 17, 30, 5, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -178,7 +159,7 @@ def client_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture(params=["blocking", "asynchronous"])
 def make_client(
-    request: pytest.FixtureRequest, clock: TestClock, client_loop: asyncio.AbstractEventLoop
+    request: pytest.FixtureRequest, clock: ManualClock, client_loop: asyncio.AbstractEventLoop
 ) -> Iterator[ClientFactory]:
     """Makes a client of each kind; every test that uses it runs for both."""
     factory = ClientFactory(request.param, clock, client_loop)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -43,6 +42,7 @@ from sat_hook.store.event_store import Change
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.funds import MemoryFunds
 from sat_hook.testing.guards import MemoryGuardLedger
+from sat_hook.testing.spool import MemorySpool
 from tests.deposits import seen
 from tests.orders import ACCOUNT, BY_TEST, ManualClock
 from tests.quoted_batches import Row, orders_of, quoted_batch
@@ -273,24 +273,10 @@ class Interrupting(MemoryEventStore):
         return super().append(changes, provenance, occurred_at)
 
 
-class Blobs:
-    """A spool in memory."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-
-    def write(self, name: str, content: bytes) -> str:
-        self.blobs[f"memory:{name}"] = content
-        return f"memory:{name}"
-
-    def open(self, uri: str) -> BinaryIO:
-        return BytesIO(self.blobs[uri])
-
-
 def test_a_batch_is_withdrawn_in_the_middle_of_its_intake() -> None:
     """Rows that are read afterwards become no orders, those of the run under way end, the file says so."""
     clock = ManualClock()
-    store, spool = Interrupting(clock), Blobs()
+    store, spool = Interrupting(clock), MemorySpool()
     handler = CommandHandler(store, clock)
     rows = "".join(f"A-{n},50k-simpati,0812110{n:05d}\n" for n in range(1_200))
     content = f"order_id,product_code,client_number\n{rows}".encode()
