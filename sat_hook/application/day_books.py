@@ -10,11 +10,11 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sat_hook.application.break_acts import BreakAct
 from sat_hook.application.rights import Person, Right
 from sat_hook.application.service import Service
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.books_commands import Seen
-from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.book_commands import Signed
 
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 MAXIMUM_ORDERS_ON_REQUEST = 100_000
 """The DAG makes reports with more orders, to keep the API server free."""
-
-
-_ACTIONS = {
-    BreakState.EXPLAINED: "explain",
-    BreakState.RESOLVED: "resolve",
-    BreakState.WRITTEN_OFF: "write-off",
-}
 
 
 class Signature(StrEnum):
@@ -67,12 +60,12 @@ class DayBooks(Service):
         )
         return account, is_new
 
-    def decide_break(self, named: str, break_id: str, state: BreakState, reason: str, person: Person) -> bool:
+    def decide_break(self, named: str, break_id: str, act: BreakAct, reason: str, person: Person) -> bool:
         """Explain, resolve or write off a break; False when it already had that state."""
         person.require(Right.FINANCE)
         keeper, account = self.keeper, self.account_of(named)
         return book_commands.settle_break(
-            keeper, account, break_id, state, checked_reason(reason), person.by(_ACTIONS[state])
+            keeper, account, break_id, act.state, checked_reason(reason), person.by(act)
         )
 
     def choose_settlement(

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query
 from fastapi.responses import StreamingResponse
 
+from sat_hook.application.break_acts import BreakAct
 from sat_hook.application.day_books import Signature
 from sat_hook.application.rights import Right
-from sat_hook.domain.breaks import BreakState
 from sat_hook.web.api.models import route
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
@@ -25,11 +25,6 @@ from sat_hook.web.files import archive_of, as_download
 router = APIRouter(prefix="/books/{account}", tags=["books"])
 
 _Text = Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)]
-_STATES = {
-    "explain": BreakState.EXPLAINED,
-    "resolve": BreakState.RESOLVED,
-    "write-off": BreakState.WRITTEN_OFF,
-}
 
 
 @router.post("/top-ups", **route(Right.FINANCE))
@@ -64,9 +59,9 @@ def decide_break(
     reason: Reason,
 ) -> dict[str, str | bool]:
     """Explain, resolve or write off a break."""
-    state = _STATES[decision]
-    is_new = books.decide_break(account, break_id, state, reason, person)
-    return {"break_id": break_id, "state": state.value, "is_new": is_new}
+    act = BreakAct(decision)
+    is_new = books.decide_break(account, break_id, act, reason, person)
+    return {"break_id": break_id, "state": act.state.value, "is_new": is_new}
 
 
 @router.get(

@@ -11,11 +11,13 @@ from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.books_commands import RecordTopUp
 from sat_hook.domain.books_events import SettlementMapping
+from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Event, Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
+from sat_hook.reconciliation.book_commands import certify, prepare, settle_break
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import Closed, close_day
 from sat_hook.reconciliation.model import Break
@@ -32,6 +34,8 @@ PRICE = 52_000
 SALDO = 10_000_000
 BATCH = "B" + "A" * 25
 SECOND = timedelta(seconds=1)
+BY_FINANCE = Provenance("user:finance", "plugin:explain")
+BY_CHIEF = Provenance("user:chief", "plugin:certify")
 MAPPING = SettlementMapping(product_code="product", client_number="number")
 
 
@@ -229,6 +233,15 @@ class Planted:
             rivals=(),
         )
         self.keeper.post(self.account, Record(event), BY_TEST)
+
+    def decide(self, break_id: str, state: BreakState, reason: str, by: Provenance = BY_FINANCE) -> bool:
+        """A person explains, resolves or writes off a break."""
+        return settle_break(self.keeper, self.account, break_id, state, reason, by)
+
+    def sign(self, note: str = "all looked at") -> None:
+        """One person prepares the day, and another certifies it."""
+        prepare(self.keeper, self.account, DAY.day, note, BY_FINANCE)
+        certify(self.keeper, self.account, DAY.day, note, BY_CHIEF)
 
     def close(self, day: BusinessDay = DAY) -> Closed:
         """Close the day."""

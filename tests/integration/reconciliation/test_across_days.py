@@ -210,9 +210,7 @@ def test_what_a_person_gave_up_does_not_come_back_as_new(day: Planted) -> None:
     day.observe(CLOSES + SECOND)
     first = only(day.close().close)
     assert described(first) == ("evidence", "timing", "x", -PRICE)
-    book_commands.settle_break(
-        day.keeper, day.account, first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF
-    )
+    day.decide(first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF)
     for business_day in (NEXT, AFTER_NEXT, replace(DAY, day=DAY.day + 3 * ONE_DAY)):
         close = next_day(day, business_day)
         (item,) = close.breaks

@@ -16,7 +16,7 @@ from sat_hook.application.rights import Person, Right
 from sat_hook.domain.books_commands import DecideBreaks, Seen
 from sat_hook.domain.breaks import BreakState
 from sat_hook.presentation.language import Language
-from sat_hook.reconciliation import book_commands, report_pdf
+from sat_hook.reconciliation import report_pdf
 from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.kept_reports import report_of
 from sat_hook.store.breaks import BreakTable
@@ -24,7 +24,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.explained_database import ExplainedDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
-from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
+from tests.integration.reconciliation.test_life_of_a_break import BY_FINANCE, NEXT
 from tests.pdf_text import pdf_text
 from tests.web_host import FakeAccounts, FakeHost, FakeUser, client_of
 
@@ -155,9 +155,7 @@ def test_a_signature_is_bound_to_what_was_seen(day: Planted, reports: DayReports
     assert report.may_sign is Signature.PREPARE
     (item,) = report.figures.breaks
     day.clock.advance(60)
-    book_commands.settle_break(
-        day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "asked for it", BY_FINANCE
-    )
+    day.decide(item.break_id, BreakState.EXPLAINED, "asked for it")
     assert "after what you saw" in sign(reports, FINA, seen(report))
     report = shown(reports)
     assert report.figures.breaks[0].state is BreakState.EXPLAINED
@@ -205,8 +203,7 @@ def test_several_days_are_signed_at_once(day: Planted, reports: DayReports) -> N
 
 def test_later_evidence_is_on_both_days(day: Planted, reports: DayReports) -> None:
     """The signed day shows it, with the day in which it counts; that day has it as an adjustment."""
-    for act, person in ((book_commands.prepare, BY_FINANCE), (book_commands.certify, BY_CHIEF)):
-        act(day.keeper, day.account, DAY.day, REASON, person)
+    day.sign(note=REASON)
     day.top_up(700)
     day.clock.advance(86_400)
     day.observe(NEXT.closes_at + SECOND)
@@ -226,9 +223,7 @@ def test_a_later_close_that_carries_the_break_makes_no_version(day: Planted, rep
     carried, *_, new = sorted(day.close(NEXT).close.breaks, key=lambda item: item.day)
     for item in (new, carried):
         day.clock.advance(60)
-        book_commands.settle_break(
-            day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "asked for it", BY_FINANCE
-        )
+        day.decide(item.break_id, BreakState.EXPLAINED, "asked for it")
     numbers = [one.number for one in shown(reports).versions]
     assert numbers == [1, 2]
     kept = report_of(day.keeper, day.spool, day.account, DAY.day)
@@ -255,9 +250,7 @@ def test_files_are_those_of_a_version(
     assert "Disiapkan oleh: ____" in pdf_text(pdf)
     (item,) = shown(reports).figures.breaks
     day.clock.advance(60)
-    book_commands.settle_break(
-        day.keeper, day.account, item.break_id, BreakState.RESOLVED, "paid back", BY_FINANCE
-    )
+    day.decide(item.break_id, BreakState.RESOLVED, "paid back")
     assert "versi 2, setelah versi 1" in pdf_text(content(FileKind.PDF)[1])
     assert {kind: content(kind, 1) for kind in FileKind} == before
     assert shown(reports, number=1).figures.breaks[0].state is BreakState.OPEN

@@ -16,7 +16,7 @@ from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.web.app import create_app
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
-from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
+from tests.integration.reconciliation.test_life_of_a_break import BY_FINANCE, NEXT
 from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser
 
 FINA = Person("fina", frozenset({Right.FINANCE, Right.SIGN_OFF}))
@@ -57,9 +57,7 @@ def test_a_day_goes_from_open_to_signed(day: Planted, days: Days) -> None:
     (item,) = day.close().close.breaks
     closed = stands(days)
     assert (closed.state, closed.open_breaks, closed.orders) == (DayState.WITH_BREAKS, 1, 6)
-    book_commands.settle_break(
-        day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "the provider corrects it", BY_FINANCE
-    )
+    day.decide(item.break_id, BreakState.EXPLAINED, "the provider corrects it")
     explained = stands(days)
     assert (explained.state, explained.open_breaks) == (DayState.CLOSED, 0)
     book_commands.prepare(day.keeper, day.account, DAY.day, "all looked at", BY_FINANCE)
@@ -68,8 +66,7 @@ def test_a_day_goes_from_open_to_signed(day: Planted, days: Days) -> None:
     day.close()
     again = stands(days)
     assert (again.state, again.prepared_by, again.is_closed_again) == (DayState.WITH_BREAKS, None, True)
-    for act, person in ((book_commands.prepare, BY_FINANCE), (book_commands.certify, BY_CHIEF)):
-        act(day.keeper, day.account, DAY.day, "all looked at", person)
+    day.sign()
     signed = stands(days)
     assert (signed.state, signed.signed_by, signed.waits) == (DayState.SIGNED, "chief", ())
 
@@ -97,12 +94,8 @@ def test_a_decision_counts_on_each_day_that_carries_the_break(day: Planted, days
     day.observe(NEXT.closes_at + SECOND)
     day.close(NEXT)
     before = [stands(days, one).open_breaks or 0 for one in (DAY.day, NEXT.day)]
-    book_commands.settle_break(
-        day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "asked for it", BY_FINANCE
-    )
-    book_commands.settle_break(
-        day.keeper, day.account, item.break_id, BreakState.RESOLVED, "paid back", BY_FINANCE
-    )
+    day.decide(item.break_id, BreakState.EXPLAINED, "asked for it")
+    day.decide(item.break_id, BreakState.RESOLVED, "paid back")
     after = [stands(days, one).open_breaks or 0 for one in (DAY.day, NEXT.day)]
     assert [was - now for was, now in zip(before, after, strict=True)] == [1, 1]
 
@@ -111,8 +104,7 @@ def test_later_evidence_is_seen_at_both_days(day: Planted, days: Days) -> None:
     """The signed day names the later one that adjusts it, and the later one names the signed day."""
     day.observe(CLOSES + SECOND)
     day.close()
-    for act, person in ((book_commands.prepare, BY_FINANCE), (book_commands.certify, BY_CHIEF)):
-        act(day.keeper, day.account, DAY.day, "all looked at", person)
+    day.sign()
     day.top_up(700)
     day.clock.advance(86_400)
     day.observe(NEXT.closes_at + SECOND)
@@ -162,8 +154,7 @@ def test_a_day_that_cannot_be_closed_is_refused(day: Planted, days: Days) -> Non
         days.close("sat_default", date(2099, 1, 1), FINA, runs)
     day.observe(CLOSES + SECOND)
     day.close()
-    for act, person in ((book_commands.prepare, BY_FINANCE), (book_commands.certify, BY_CHIEF)):
-        act(day.keeper, day.account, DAY.day, "all looked at", person)
+    day.sign()
     with pytest.raises(BooksRefusedError, match="chief has signed"):
         days.close("sat_default", DAY.day, FINA, runs)
     with pytest.raises(RightMissingError):

@@ -10,20 +10,27 @@ import pytest
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
-from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.day_sequence import days_to_close
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import Break, DayClose
 from sat_hook.reconciliation.status_candidates import orders_to_ask
-from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
+from tests.integration.reconciliation.planting import (
+    BY_CHIEF,
+    BY_FINANCE,
+    CLOSES,
+    DAY,
+    NOON,
+    PRICE,
+    SECOND,
+    Planted,
+    described,
+)
 
 HOUR = timedelta(hours=1)
 ONE_DAY = timedelta(days=1)
 NEXT = replace(DAY, day=DAY.day + ONE_DAY)
 AFTER_NEXT = replace(DAY, day=DAY.day + 2 * ONE_DAY)
-BY_FINANCE = Provenance("user:finance", "plugin:explain")
-BY_CHIEF = Provenance("user:chief", "plugin:certify")
 
 
 def next_day(day: Planted, business_day: BusinessDay = NEXT) -> DayClose:
@@ -156,14 +163,10 @@ def test_an_explained_break_is_carried_until_it_is_resolved(day: Planted) -> Non
         "the shop paid by hand",
         "user:finance",
     )
-    book_commands.settle_break(
-        day.keeper, day.account, first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF
-    )
+    day.decide(first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF)
     assert next_day(day, AFTER_NEXT).breaks == ()
     with pytest.raises(BooksRefusedError, match="found no break"):
-        book_commands.settle_break(
-            day.keeper, day.account, "K" + "A" * 15, BreakState.RESOLVED, "of nothing", BY_CHIEF
-        )
+        day.decide("K" + "A" * 15, BreakState.RESOLVED, "of nothing", BY_CHIEF)
 
 
 def test_a_top_up_counts_once_and_explains_its_day(day: Planted) -> None:
@@ -254,9 +257,7 @@ def test_a_day_with_an_open_control_break_is_not_signed(day: Planted) -> None:
     with pytest.raises(BooksRefusedError, match="open control breaks"):
         book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
     reason = "the server was away that night"
-    book_commands.settle_break(
-        day.keeper, day.account, only(close).break_id, BreakState.EXPLAINED, reason, BY_FINANCE
-    )
+    day.decide(only(close).break_id, BreakState.EXPLAINED, reason)
     book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
 
 

@@ -13,7 +13,7 @@ from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.partitions import MAXIMUM_PARTITIONS, Partition
-from sat_hook.reconciliation import book_commands, break_factory, close_computation
+from sat_hook.reconciliation import break_factory, close_computation
 from sat_hook.reconciliation.close_computation import DayComputation, partitions_of
 from sat_hook.reconciliation.close_digest import digest_of_close
 from sat_hook.reconciliation.day_figures import figures_of, to_bytes
@@ -22,7 +22,7 @@ from sat_hook.reconciliation.report import write_groups
 from sat_hook.store.days import DayReader, RefoldedDayReader
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, OPENS, PRICE, SECOND, Planted
-from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
+from tests.integration.reconciliation.test_life_of_a_break import BY_FINANCE, NEXT
 from tests.orders import BY_TEST
 
 ORDERS = 16
@@ -115,9 +115,8 @@ def test_the_report_does_not_depend_on_the_number_of_partitions(
     for item in first.open_breaks:
         if item.category is BreakCategory.FILE:
             act = (item.break_id, BreakState.EXPLAINED, "seen", BY_FINANCE)
-            book_commands.settle_break(day.keeper, day.account, *act)
-    book_commands.prepare(day.keeper, day.account, DAY.day, "seen", BY_FINANCE)
-    book_commands.certify(day.keeper, day.account, DAY.day, "seen", BY_CHIEF)
+            day.decide(*act)
+    day.sign(note="seen")
     again = plant(day, "second", timedelta(days=1), chance)
     for name in [order.order_id for order in day.orders.values() if order.state.is_in_flight][:3]:
         day.end(name, NOON + timedelta(days=1, hours=1))

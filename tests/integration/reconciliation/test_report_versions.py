@@ -50,9 +50,7 @@ class Desk:
     def decide(self, state: BreakState, reason: str = REASON) -> None:
         """A person decides the break."""
         self.day.clock.advance(60)
-        book_commands.settle_break(
-            self.day.keeper, self.day.account, self.item.break_id, state, reason, BY_FINANCE
-        )
+        self.day.decide(self.item.break_id, state, reason)
 
     def sign(self) -> None:
         """Two people sign the day."""

@@ -116,9 +116,7 @@ def test_a_new_break_is_told_once(
     assert text.endswith(f"; {-PRICE:,} rupiah")
     close_by_dag(DAY.day.isoformat())
     reason = "the provider looks for it"
-    book_commands.settle_break(
-        day.keeper, day.account, item.break_id, BreakState.EXPLAINED, reason, BY_FINANCE
-    )
+    day.decide(item.break_id, BreakState.EXPLAINED, reason)
     day.end("on its way", CLOSES + timedelta(hours=1))
     day.net_rupiah -= 700
     day.clock.advance(86_400)
