@@ -165,9 +165,7 @@ def test_prometheus_scrapes_what_rules_and_dashboard_name(
     ):
         with traced(spans):
             paid = line.run(content)
-        batch_id = line.submit(waiting).batch_id
-        line.take_in(batch_id)
-        line.quote(batch_id)
+        batch_id = line.quoted(waiting)
         request_ids = [one.request_id for one in line.orders(paid).values()]
         assert receiver.post(order(request_ids[0])).status_code == 200
         assert receiver.post(order(request_ids[1]), signer=None).status_code == 400
