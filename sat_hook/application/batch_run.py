@@ -51,7 +51,7 @@ from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits
 from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
 from sat_hook.pipeline.results import ResultFile, complete, write_results
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.status_polling import PollReport, StatusPoller, escalate_in_flight, orders_in_flight
+from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.table_intake import settle_rows, submit_claimed_rows
 from sat_hook.pipeline.validation import ValidationReport, catalogue_of, validate_orders
 from sat_hook.protocol.errors import ProductNotFoundError
@@ -84,12 +84,10 @@ STEPS_AFTER_ALL = ("wait", "results")
 class WaitRound(NamedTuple):
     """One round of status queries for orders in flight.
 
-    :param polled: the queries, and the orders that they ended.
     :param left: how many of the awaited orders have not ended.
     :param pause_seconds: the time until the next query is due; None when none is scheduled.
     """
 
-    polled: PollReport
     left: int
     pause_seconds: float | None
 
@@ -325,10 +323,10 @@ class BatchRun:
         poller = StatusPoller(
             ports.handler, ports.schedule, sat, ports.chance, ports.limits.polling, ports.trusted
         )
-        polled = await poller.poll_due(scope, self._by)
+        await poller.poll_due(scope, self._by)
         in_flight = partial(orders_in_flight, ports.handler, self.batch_id)
         remaining = await self._offload(left or in_flight)
-        return WaitRound(polled, remaining, await poller.seconds_to_next(scope))
+        return WaitRound(remaining, await poller.seconds_to_next(scope))
 
     def in_flight(self) -> int:
         """The number of the batch's orders that were sent and have not ended."""

@@ -33,14 +33,12 @@ _NEWS = (EvidenceContradicted, ReversalDoubted, StatusMismatched)
 class RecheckReport:
     """One run over one account.
 
-    :param enrolled: rechecks scheduled for ends that were new in the log, of all accounts.
     :param asked: orders whose status was queried.
     :param found: findings of the rechecks that were answered.
     :param unproven: answers that proved nothing, by reason; they are asked for again.
     :param given_up: rechecks that were closed without an answer.
     """
 
-    enrolled: int = 0
     asked: int = 0
     found: Counter[RecheckFinding] = field(default_factory=Counter)
     unproven: Counter[str] = field(default_factory=Counter)
@@ -72,9 +70,7 @@ class Rechecker:
         """
         report = RecheckReport()
         for days in self._limits.days:
-            report.enrolled += await self._handler.offload(
-                partial(self._watch.enroll, days, self._limits.hour)
-            )
+            await self._handler.offload(partial(self._watch.enroll, days, self._limits.hour))
         began = self._clock.now()
         while report.asked < self._limits.orders and self._seconds_since(began) < self._limits.pass_seconds:
             lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)

@@ -92,8 +92,6 @@ class Headline:
 
     orders: int
     open_breaks: int
-    explained_breaks: int
-    ended_breaks: int
     gross_rupiah: int
     unexplained_rupiah: int | None
     failed_controls: int
@@ -109,12 +107,9 @@ class Headline:
 
 def headline(close: DayClose | DayFigures) -> Headline:
     carried = carried_on(close.breaks)
-    opened = len(close.open_breaks)
     return Headline(
         orders=close.order_count,
-        open_breaks=opened,
-        explained_breaks=len(carried) - opened,
-        ended_breaks=len(close.breaks) - len(carried),
+        open_breaks=len(close.open_breaks),
         gross_rupiah=sum(abs(item.amount_rupiah) for item in carried),
         unexplained_rupiah=close.saldo.unexplained_rupiah if close.saldo else None,
         failed_controls=sum(1 for control in close.controls if not control.agrees),

@@ -39,7 +39,6 @@ class Transmission:
     at_seconds: float
     process: Process
     left: bool = False
-    was_frozen: bool = False
     reply: WireResponse | TransportFault | None = None
 
 

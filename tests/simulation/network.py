@@ -293,9 +293,8 @@ class SimulatedTransport:
             self._watch.written(process, request, self._settings.account)
             # A process that stops between the check of its send window and the write: SAT's deduplication
             # covers this case.
-            frozen_before = process.frozen_until
             await process.gate("as a checkout is written")
-            self._watch.left(process, request, was_frozen=process.frozen_until > frozen_before)
+            self._watch.left(process, request)
         answer = self._sat.serve(_incoming(base_url, request))
         if is_checkout:
             await process.gate("after a checkout was sent")

@@ -54,12 +54,11 @@ class WatchedWire(Knowledge):
         known.sent.append(Transmission(order.attempt, body, self._time.seconds, process))
         self.count(f"sent:attempt {order.attempt}")
 
-    def left(self, process: Process, request: WireRequest, *, was_frozen: bool) -> None:
+    def left(self, process: Process, request: WireRequest) -> None:
         """The checkout that was about to be written was sent."""
         known = self.known[json.loads(request.body)["data"]["id"]]
         item = next(item for item in reversed(known.sent) if item.process is process)
         item.left = True
-        item.was_frozen = was_frozen
 
     def answered(self, process: Process, request: WireRequest, reply: WireResponse | TransportFault) -> None:
         """A checkout's reply, or its absence, reached the process."""

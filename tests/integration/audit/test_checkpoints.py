@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -28,6 +27,7 @@ from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.at_once import at_once
 from tests.integration.audit.damage import Found, damage, fill, order_stream
 from tests.integration.audit.keeping import EVENT_COLUMNS, Notary, forge_checkpoints, rewrite_event
 from tests.orders import T0, ManualClock
@@ -396,20 +396,12 @@ def test_something_else_under_a_name_is_never_replaced(notary: Notary) -> None:
 def test_two_makers_at_once_make_one_chain(notary: Notary) -> None:
     """Each number is given once."""
     notary.append(50, 40)
-    barrier = threading.Barrier(2)
-    made: list[int] = []
 
-    def make() -> None:
+    def make(_: int) -> int:
         with closing(Database(notary.database.writer_dsn)) as opened:
-            barrier.wait()
-            made.append(len(make_checkpoints(opened, notary.signer, notary.clock)))
+            return len(make_checkpoints(opened, notary.signer, notary.clock))
 
-    threads = [threading.Thread(target=make) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(made) == 11
+    assert sum(at_once(2, make)) == 11
     notary.make()
     verification, found = notary.verify()
     assert (found.findings, verification.chain.uncovered_events) == ([], 0)

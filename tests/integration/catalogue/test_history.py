@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -23,6 +22,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.prices import PriceHistory
 from stack.databases import ApplicationDatabase
+from tests.at_once import at_once
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 from tests.price_lists import ListingSAT, by_code, document, product
 from tests.price_shop import HOUR, LATER, LIST, Shop
@@ -197,28 +197,17 @@ def test_a_list_from_the_future_is_no_silence(shop: Shop) -> None:
 def test_snapshots_at_once_are_recorded_one_after_the_other(shop: Shop) -> None:
     """Eight writers, five snapshots each, prices that move meanwhile: no overlap, one open row a product."""
     shop.snapshot()
-    trouble: list[BaseException] = []
 
     def work(number: int) -> None:
-        database = Database(shop.database.writer_dsn)
         clock = ManualClock(shop.clock.now() + timedelta(seconds=number))
-        try:
+        with closing(Database(shop.database.writer_dsn)) as database:
             for turn in range(5):
                 lines = [line._replace(price_rupiah=number * 100 + turn) for line in LIST[: number + 1]]
                 sat = ListingSAT(clock, *lines, *LIST[number + 1 :])
                 take_snapshot(sat, PriceHistory(database), clock, ACCOUNT, BY_TEST)
                 clock.advance(8)
-        except BaseException as error:
-            trouble.append(error)
-        finally:
-            database.close()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert trouble == []
+    at_once(8, work)
     attempts = shop.history.snapshots(ACCOUNT, T0, LATER)
     assert len(attempts) == 41
     assert {a.outcome for a in attempts} <= {SnapshotOutcome.COMPLETE, SnapshotOutcome.OVERTAKEN}

@@ -28,6 +28,7 @@ from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.at_once import at_once
 from tests.deposits import quoted_batch, seen
 from tests.integration.pipeline.test_steps import prepaid
 from tests.orders import ACCOUNT, BY_TEST
@@ -83,26 +84,17 @@ def test_batches_that_reserve_at_once_never_take_more_than_there_is(database: Ap
         funds = PostgresFunds(opened)
         batches = [quoted_batch(store, f"batch {n}", [7, 11, 13, 17 + n]) for n in range(30)]
         work = iter([(batch, (PARTIAL, WAIT)[n % 2]) for n, batch in enumerate(batches)] * 2)
-        taking, failures = threading.Lock(), []
+        taking = threading.Lock()
 
-        def take() -> None:
+        def take(_: int) -> None:
             while True:
                 with taking:
                     chosen = next(work, None)
                 if chosen is None:
                     return
-                try:
-                    reserve(funds, SystemClock(), chosen[0], look, chosen[1], BY_TEST, NO_LAG)
-                except Exception as error:  # pragma: no cover - shown by the assertion below
-                    failures.append(error)
+                reserve(funds, SystemClock(), chosen[0], look, chosen[1], BY_TEST, NO_LAG)
 
-        threads = [threading.Thread(target=take) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
-
+        at_once(8, take)
         reserved: list[FundsReserved] = []
         commitments = []
         for batch_id in batches:

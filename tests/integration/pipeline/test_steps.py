@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +43,7 @@ from sat_hook.store.as_of import as_of_now
 from sat_hook.store.errors import SpoolError
 from sat_hook.store.event_store import OrderSlice
 from stack.databases import ApplicationDatabase
+from tests.at_once import at_once
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of
 
@@ -97,13 +97,7 @@ def test_an_intake_that_was_killed_goes_on_where_it_stood(
 def test_two_intakes_at_once_are_one(line: Line) -> None:
     """The same batch taken in by two tasks at the same time has each row once."""
     batch_id = line.submit(prepaid(1200)).batch_id
-    threads = [
-        threading.Thread(target=take_in, args=(line.handler, line.spool, batch_id, BY_TEST)) for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(2, lambda _: take_in(line.handler, line.spool, batch_id, BY_TEST))
     batch = line.store.load_batch(batch_id)
     assert batch is not None
     assert (batch.orders, batch.set_aside, batch.state) == (1200, 0, BatchState.RECEIVED)

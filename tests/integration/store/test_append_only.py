@@ -18,6 +18,7 @@ from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.errors import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.at_once import at_once
 from tests.orders import BY_TEST, T0, change_of, received, stream_of
 from tests.sql import execute
 
@@ -179,18 +180,7 @@ def test_a_reader_misses_nothing_while_an_append_never_ends(database: Applicatio
 def test_two_writers_of_one_order_leave_one_winner(database: ApplicationDatabase) -> None:
     """Many threads append the same version; exactly one is accepted."""
     store = PostgresEventStore(Database(database.writer_dsn))
-    barrier = threading.Barrier(8)
-    conflicts: list[int] = []
-
-    def write() -> None:
-        barrier.wait()
-        conflicts.append(len(store.append([change_of(None, 1, received(1))], BY_TEST, T0)))
-
-    threads = [threading.Thread(target=write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    conflicts = at_once(8, lambda _: len(store.append([change_of(None, 1, received(1))], BY_TEST, T0)))
     assert sorted(conflicts) == [0] + [1] * 7
     assert len(store.read_stream(stream_of(1))) == 1
     store.database.close()

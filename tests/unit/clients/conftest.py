@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,8 +19,12 @@ from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
+from tests.at_once import at_once
 from tests.orders import ManualClock
 from tests.scripted_sat import ScriptedSAT, json_answer, scripted_sat
+
+MakeSettings = Callable[..., AccountSettings]
+"""Makes settings with some members replaced."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def sat() -> Iterator[ScriptedSAT]:
 
 
 @pytest.fixture
-def settings(sat: ScriptedSAT, keys: Keys) -> Callable[..., AccountSettings]:
+def settings(sat: ScriptedSAT, keys: Keys) -> MakeSettings:
     """Settings for ``sat`` with timeouts that a slow machine does not reach; any can be replaced."""
 
     def make(**changes: Any) -> AccountSettings:
@@ -106,14 +109,7 @@ class EitherClient:
 
     def many(self, call: Callable[[EitherClient], Any], callers: int) -> list[Any]:
         """The same call by many callers at once."""
-        barrier = threading.Barrier(callers)
-
-        def one(_: int) -> Any:
-            barrier.wait(60)
-            return call(self)
-
-        with ThreadPoolExecutor(callers) as pool:
-            return list(pool.map(one, range(callers)))
+        return at_once(callers, lambda _: call(self))
 
 
 async def _awaited(result: Any) -> Any:
@@ -169,13 +165,13 @@ def make_client(
 
 
 @pytest.fixture
-def client(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
+def client(make_client: ClientFactory, settings: MakeSettings) -> EitherClient:
     """A client of each kind with the settings of most tests."""
     return make_client(settings())
 
 
 @pytest.fixture
-def newly_impatient(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
+def newly_impatient(make_client: ClientFactory, settings: MakeSettings) -> EitherClient:
     """A client of each kind whose timeouts are soon reached; it has no token yet."""
     return make_client(settings(read_timeout_seconds=0.4, total_timeout_seconds=0.6))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.messages import OrderRequest, encode_order
 from sat_hook.protocol.outcomes import CheckoutVerdict
 from tests.scripted_sat import (
@@ -22,6 +20,7 @@ from tests.scripted_sat import (
     order_document,
     signed_answer,
 )
+from tests.unit.clients.conftest import MakeSettings
 
 BODY = encode_order(OrderRequest(request_id="R1", product_code="p", client_number="0812"))
 ACCOUNT = json_answer({"data": {"type": "account", "id": "1", "attributes": {"saldo": 1}}})
@@ -92,9 +91,7 @@ def test_a_surplus_status_is_not_another_orders_status(client: Any, sat: Scripte
     assert (second.request_id, second.status) == ("R2", "Pending")
 
 
-def test_clean_connections_are_used_again(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
-) -> None:
+def test_clean_connections_are_used_again(make_client: Any, settings: MakeSettings, sat: ScriptedSAT) -> None:
     """Connections on which nothing waits are kept: twenty orders in a row need one."""
     client = make_client(settings())
     sat.script["/v2/order"] = json_answer(order_document("R1", "Pending"))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.ports import SendWindow
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.errors import (
@@ -38,6 +36,7 @@ from tests.scripted_sat import (
     signed_answer,
     stay_silent,
 )
+from tests.unit.clients.conftest import MakeSettings
 
 ORDER = OrderRequest(
     request_id="ORDER1", product_code="pln-postpaid", client_number="002121212", amount_rupiah=12500
@@ -159,7 +158,7 @@ def test_timeout_is_stretched_by_a_dripping_answer(impatient: Any, sat: Scripted
 
 
 def test_answer_without_end_fills_the_memory(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT
 ) -> None:
     """An answer longer than allowed is given up; the order is UNKNOWN."""
     client = make_client(settings(max_response_bytes=10_000))
@@ -168,9 +167,7 @@ def test_answer_without_end_fills_the_memory(
     assert outcome.reason == UnknownReason.RESPONSE_TOO_LARGE
 
 
-def test_closed_port_is_never_sent(
-    make_client: Any, settings: Callable[..., AccountSettings], clock: Any
-) -> None:
+def test_closed_port_is_never_sent(make_client: Any, settings: MakeSettings, clock: Any) -> None:
     """A refused connection proves that no byte left, and says so."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -184,7 +181,7 @@ def test_closed_port_is_never_sent(
 
 
 def test_unknown_host_is_never_sent(
-    make_client: Any, settings: Callable[..., AccountSettings], monkeypatch: pytest.MonkeyPatch
+    make_client: Any, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that does not resolve proves that no byte left."""
     resolve = socket.getaddrinfo
@@ -201,7 +198,7 @@ def test_unknown_host_is_never_sent(
 
 
 def test_peer_that_speaks_no_tls_is_never_sent(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT
 ) -> None:
     """A failed handshake proves that no byte of the request left."""
     client = make_client(settings(base_url=f"https://127.0.0.1:{sat.port}/api", total_timeout_seconds=1.0))
@@ -234,7 +231,7 @@ def test_order_is_sent_after_the_machine_slept(client: Any, sat: ScriptedSAT, cl
 
 
 def test_window_is_checked_before_the_connection_only(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT, clock: Any
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT, clock: Any
 ) -> None:
     """A window that closes while the connection is made is noticed: it stands, and nothing is sent."""
 
@@ -259,7 +256,7 @@ def test_window_is_checked_before_the_connection_only(
 
 
 def test_window_closes_while_waiting_for_admission(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT, clock: Any
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT, clock: Any
 ) -> None:
     """The check is the last thing before writing, also on a connection that was kept."""
 
@@ -289,7 +286,7 @@ def test_window_raises_for_people(client: Any, sat: ScriptedSAT) -> None:
 
 
 def test_missing_private_key_is_never_sent(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT
 ) -> None:
     """Without a key nothing is sent, and questions still work."""
     client = make_client(settings(signer=None))
@@ -402,7 +399,7 @@ def test_request_id_changes_the_path(client: Any, sat: ScriptedSAT, keys: Any) -
 
 
 def test_production_orders_go_to_a_sandbox(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT, monkeypatch: Any
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT, monkeypatch: Any
 ) -> None:
     """Before the first order the ping must agree with the environment; afterwards it is not asked again."""
     production = settings()

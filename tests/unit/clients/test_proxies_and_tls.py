@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from cryptography.x509.oid import NameOID
 
 from sat_hook.clients.errors import InvalidSettingsError
 from sat_hook.clients.proxies_and_tls import tls_context
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.errors import NeverSentError
 from sat_hook.protocol.messages import OrderRequest, encode_order
 from sat_hook.protocol.outcomes import CheckoutVerdict
 from tests.scripted_sat import ScriptedSAT, http_answer, json_answer, scripted_sat
+from tests.unit.clients.conftest import MakeSettings
 
 BODY = encode_order(OrderRequest(request_id="ORDER1", product_code="p", client_number="1"))
 PING = json_answer({"sandbox": True, "status": "ok"})
@@ -70,7 +70,7 @@ def secure_sat(certificate: Path) -> Iterator[ScriptedSAT]:
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_ca_bundle_is_ignored(
     make_client: Any,
-    settings: Callable[..., AccountSettings],
+    settings: MakeSettings,
     secure_sat: ScriptedSAT,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +90,7 @@ def test_ca_bundle_is_ignored(
 
 
 def test_unknown_authority_is_trusted(
-    make_client: Any, settings: Callable[..., AccountSettings], secure_sat: ScriptedSAT
+    make_client: Any, settings: MakeSettings, secure_sat: ScriptedSAT
 ) -> None:
     """Without that bundle the server is a stranger: nothing is sent to it."""
     client = make_client(settings(base_url=secure_sat.base_url, total_timeout_seconds=30))
@@ -101,7 +101,7 @@ def test_unknown_authority_is_trusted(
 
 def test_ca_bundle_that_does_not_exist(
     make_client: Any,
-    settings: Callable[..., AccountSettings],
+    settings: MakeSettings,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -116,7 +116,7 @@ def test_ca_bundle_that_does_not_exist(
 
 def test_proxy_is_ignored(
     make_client: Any,
-    settings: Callable[..., AccountSettings],
+    settings: MakeSettings,
     sat: ScriptedSAT,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -131,7 +131,7 @@ def test_proxy_is_ignored(
 
 def test_request_reaches_a_refusing_proxy(
     make_client: Any,
-    settings: Callable[..., AccountSettings],
+    settings: MakeSettings,
     sat: ScriptedSAT,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -147,7 +147,7 @@ def test_request_reaches_a_refusing_proxy(
 
 def test_netrc_replaces_the_token(
     make_client: Any,
-    settings: Callable[..., AccountSettings],
+    settings: MakeSettings,
     sat: ScriptedSAT,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -164,7 +164,7 @@ def test_netrc_replaces_the_token(
 
 
 def test_proxy_that_is_not_there(
-    make_client: Any, settings: Callable[..., AccountSettings], monkeypatch: pytest.MonkeyPatch
+    make_client: Any, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dead proxy means never sent, also for the token."""
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")

@@ -6,12 +6,11 @@ import gzip
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.calls import account_call, inquiry_call
 from sat_hook.protocol.errors import (
     NeverSentError,
@@ -39,6 +38,7 @@ from tests.scripted_sat import (
     signed_answer,
     stay_silent,
 )
+from tests.unit.clients.conftest import MakeSettings
 
 ACCOUNT = {"data": {"type": "account", "id": "2203", "attributes": {"saldo": 50000000}}}
 BILL = InquiryRequest(product_code="pln-postpaid", client_number="002121212", downline_id="client-123")
@@ -260,7 +260,7 @@ def test_broken_compression_crashes(client: Any, sat: ScriptedSAT) -> None:
 
 
 def test_small_compressed_answer_fills_the_memory(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
+    make_client: Any, settings: MakeSettings, sat: ScriptedSAT
 ) -> None:
     """The limit is on what comes out of the decompressor."""
     client = make_client(settings(max_response_bytes=100_000))
@@ -338,7 +338,7 @@ def test_secrets_are_logged(
 
 def test_limiter_that_fails_is_never_sent(
     make_client: Any,
-    settings: Callable[..., AccountSettings],
+    settings: MakeSettings,
     sat: ScriptedSAT,
     request: pytest.FixtureRequest,
 ) -> None:
@@ -364,9 +364,7 @@ def test_limiter_that_fails_is_never_sent(
     assert not sat.received
 
 
-def test_requests_in_flight_are_limited(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
-) -> None:
+def test_requests_in_flight_are_limited(make_client: Any, settings: MakeSettings, sat: ScriptedSAT) -> None:
     """No more requests are under way at the same time than the settings say."""
     import asyncio
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.errors import InvalidSettingsError
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
+from tests.unit.clients.conftest import MakeSettings
 
 
 @pytest.mark.parametrize(
@@ -40,9 +39,7 @@ from sat_hook.protocol.endpoints import Environment
         ("max_response_bytes", 1),
     ],
 )
-def test_impossible_setting_is_named(
-    settings: Callable[..., AccountSettings], setting: str, value: Any
-) -> None:
+def test_impossible_setting_is_named(settings: MakeSettings, setting: str, value: Any) -> None:
     """The error has the setting's name and never a password."""
     with pytest.raises(InvalidSettingsError) as caught:
         settings(**{setting: value})
@@ -50,20 +47,20 @@ def test_impossible_setting_is_named(
     assert "pass@" not in str(caught.value)
 
 
-def test_money_travels_without_tls(settings: Callable[..., AccountSettings]) -> None:
+def test_money_travels_without_tls(settings: MakeSettings) -> None:
     """http:// is for custom environments alone."""
     with pytest.raises(InvalidSettingsError, match="https://"):
         settings(environment=Environment.PRODUCTION, base_url="http://b2b.example/api")
 
 
-def test_known_environments_have_addresses(settings: Callable[..., AccountSettings]) -> None:
+def test_known_environments_have_addresses(settings: MakeSettings) -> None:
     """Empty addresses are the environment's own; slashes at the end do not matter."""
     live = settings(environment=Environment.PRODUCTION, base_url="", token_url="")
     assert live.base_url == "https://b2b.tokopedia.com/api"
     assert settings(base_url="http://127.0.0.1:1/api/").base_url == "http://127.0.0.1:1/api"
 
 
-def test_secret_is_in_the_repr(settings: Callable[..., AccountSettings]) -> None:
+def test_secret_is_in_the_repr(settings: MakeSettings) -> None:
     """The secret is not in the repr, nor is anything of a key but its fingerprint."""
     assert "s3cret-of-demo" not in repr(settings())
     assert "BEGIN" not in repr(settings())
@@ -76,9 +73,7 @@ def test_system_clock_moves_forward() -> None:
     assert clock.boottime_seconds() <= clock.boottime_seconds()
 
 
-def test_a_client_of_sat_is_the_same_however_its_address_is_written(
-    settings: Callable[..., AccountSettings],
-) -> None:
+def test_a_client_of_sat_is_the_same_however_its_address_is_written(settings: MakeSettings) -> None:
     """Case, a dot at the end, the scheme's own port and the path make no other client; id and host do."""
     own = settings(base_url="https://sat.example/api").client
     for same in ("https://SAT.example:443/api/", "https://sat.example./v2/api"):

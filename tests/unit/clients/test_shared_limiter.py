@@ -19,6 +19,7 @@ from sat_hook.clients.shared_limiter import (
     SharedLimiter,
 )
 from sat_hook.domain.ports import RequestAllowance
+from tests.at_once import at_once
 from tests.orders import ManualClock
 
 T = TypeVar("T")
@@ -186,7 +187,7 @@ def test_threads_share_the_permits() -> None:
     guard = threading.Lock()
     now = most = 0
 
-    def work() -> None:
+    def work(_: int) -> None:
         nonlocal now, most
         limiter.acquire()
         with guard:
@@ -197,11 +198,7 @@ def test_threads_share_the_permits() -> None:
             now -= 1
         limiter.release()
 
-    threads = [threading.Thread(target=work) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(12, work)
     assert (now, most) == (0, 3)
     assert register.asked[-1]["wanted"] == 0
     limiter.close()

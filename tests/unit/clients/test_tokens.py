@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.errors import (
     CredentialsRefusedError,
     RefusedError,
@@ -26,6 +25,7 @@ from tests.scripted_sat import (
     json_answer,
     order_document,
 )
+from tests.unit.clients.conftest import MakeSettings
 
 PING = json_answer({"sandbox": True, "status": "ok"})
 UNAUTHORIZED = json_answer({"error": "invalid_token"}, 401)
@@ -251,9 +251,7 @@ def test_token_that_never_ends_is_waited_for(newly_impatient: Any, sat: Scripted
     assert not sat.requests_to("/v2/order")
 
 
-def test_clients_share_a_token(
-    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
-) -> None:
+def test_clients_share_a_token(make_client: Any, settings: MakeSettings, sat: ScriptedSAT) -> None:
     """Two clients in one process send their own credentials and their own tokens."""
     first, second = make_client(settings()), make_client(settings(account="two", client_id="other"))
     first.ping()
