@@ -31,13 +31,13 @@ SUCCEEDED = happened.OrderSucceeded(
 BATCH_STREAM = f"batch/{BATCH}"
 
 
-def fill(database: ApplicationDatabase) -> None:
+def fill(database: ApplicationDatabase, first: int = 1) -> None:
     """Five orders of three events, a batch of one, one signed text."""
     store = PostgresEventStore(Database(database.writer_dsn))
     with closing(store.database):
         orders = [
             change_of(None, n, received(n), VALIDATED, SUCCEEDED, evidence=(PROOF,))
-            for n in range(1, ORDERS + 1)
+            for n in range(first, first + ORDERS)
         ]
         assert store.append([submitted(), *orders], BY_TEST, T0) == frozenset()
 

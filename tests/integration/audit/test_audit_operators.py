@@ -36,13 +36,16 @@ from sat_hook.operators.audit import (
     SATVerifyLogOperator,
     SATVerifyPartsOperator,
 )
+from sat_hook.operators.retention import SATRetainOperator
 from sat_hook.pipeline.overrides import resume_account
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.database import Database
+from sat_hook.store.log_archives import LogArchives
+from sat_hook.store.log_partitions import LogPartitions
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.dags.api_server import postgres_connection
-from tests.integration.audit.damage import damage
+from tests.integration.audit.damage import damage, fill
 from tests.integration.audit.keeping import Notary, rewrite_event
 from tests.integration.audit.test_signed_statuses import (
     FINGERPRINT,
@@ -74,6 +77,9 @@ def airflow(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.M
     known = {
         "sat_audit": connection(PRIVATE.decode().replace("\n", " ")),
         "sat_db": SimpleNamespace(**attributes, extra_dejson={"sslmode": "disable"}),
+        "sat_db_owner": SimpleNamespace(
+            **postgres_connection(database.owner_dsn), extra_dejson={"sslmode": "disable"}
+        ),
     }
     monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda _, name: known[name]))
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", (tmp_path / "published").as_uri())
@@ -88,6 +94,36 @@ def test_checkpoints_are_made_and_published(airflow: Notary) -> None:
     operator = SATCheckpointOperator(task_id="checkpoint")
     assert operator.execute(CONTEXT) == {"made": 1, "published": 1}
     assert operator.execute(CONTEXT) == {"made": 0, "published": 0}
+    assert airflow.verify()[1].findings == []
+
+
+def test_the_log_is_archived_only_when_the_policy_says_so(
+    airflow: Notary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run changes nothing, and a wrong policy fails for good."""
+    monkeypatch.setenv("SAT_SPOOL_URI", tmp_path.as_uri())
+    monkeypatch.setenv("SAT_ARCHIVE_URI", (tmp_path / "archive").as_uri())
+    policy = tmp_path / "retention.toml"
+    fill(airflow.database, first=4)
+    damage(airflow.database, "UPDATE sat.events SET recorded_at = recorded_at - interval '100 days'")
+    airflow.make()
+    with closing(Database(airflow.database.writer_dsn)) as opened:
+        assert LogPartitions(opened).make_ahead().is_turned
+
+        def run(text: str) -> int:
+            policy.write_text(text)
+            return SATRetainOperator(task_id="retain").execute(CONTEXT)["events"]
+
+        assert SATRetainOperator(task_id="retain").execute(CONTEXT)["events"] == 0
+        monkeypatch.setenv("SAT_RETENTION_FILE", str(policy))
+        term = "require_signed_days = false\n[events]\nkeep_days = 62\n"
+        assert (run(term), LogArchives(opened).in_effect()) == (1, [])
+        assert run(f"run = true\n{term}") == 1
+        assert [archive.partition for archive in LogArchives(opened).in_effect()] == ["events_0000"]
+        assert run(f"run = true\n{term}") == 0
+        with pytest.raises(AirflowFailException, match=r"retention\.toml: run: found 1"):
+            run("run = 1")
+    airflow.make()
     assert airflow.verify()[1].findings == []
 
 
