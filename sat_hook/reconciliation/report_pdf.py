@@ -16,7 +16,6 @@ from fpdf import FPDF
 from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace, TTFFont
 
-from sat_hook.domain.books_events import DayCertified, DayClosed, DayPrepared
 from sat_hook.presentation.chart_style import COLOURS, ink_on
 from sat_hook.presentation.charts import WIDTH
 from sat_hook.presentation.language import Language, Wording
@@ -25,7 +24,7 @@ from sat_hook.reconciliation.day_figures import DayFigures
 from sat_hook.reconciliation.figures import headline
 from sat_hook.reconciliation.report_parts import Chart, Section, Table, person_of
 from sat_hook.reconciliation.report_sections import sections_of
-from sat_hook.reconciliation.versions import Version
+from sat_hook.reconciliation.versions import SIGNATURES, Version, signatures_of
 
 FONTS = {"": "DejaVuSansCondensed.ttf", "B": "DejaVuSansCondensed-Bold.ttf"}
 """The files of the fonts by style, in ``sat_hook/presentation/fonts``."""
@@ -274,17 +273,13 @@ def _write_legend(paper: _Paper, chart: Chart) -> None:
 
 def _write_signatures(paper: _Paper, versions: Sequence[Version], wording: Wording) -> None:
     """The signatures of the newest close; an empty line where one is missing."""
-    signed: dict[type, Version] = {}
-    for version in versions:
-        if isinstance(version.event, DayClosed):
-            signed.clear()
-        signed[type(version.event)] = version
+    signed = signatures_of(versions)
     if paper.will_page_break(45):
         paper.add_page()
     paper.ln(8)
     _line(paper, wording.text(_("Signatures of the day")), 12, bold=True)
     dated = wording.text(_("Date"))
-    for name, kind in ((_("Prepared by"), DayPrepared), (_("Approved by"), DayCertified)):
+    for name, kind in SIGNATURES:
         found = signed.get(kind)
         said = f"{'_' * 40}   {dated}: {'_' * 14}"
         if found is not None:

@@ -17,9 +17,9 @@ from sat_hook.reconciliation.figures import Headline, by_state, headline
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.order_sheet import OrderSheet
 from sat_hook.reconciliation.product_sheet import NO_ORDERS, TOTALS, ProductSheet, values_of
-from sat_hook.reconciliation.report_parts import control_total
+from sat_hook.reconciliation.report_parts import control_total, person_of
 from sat_hook.reconciliation.report_sections import what_of
-from sat_hook.reconciliation.versions import Version
+from sat_hook.reconciliation.versions import SIGNATURES, Version, signatures_of
 
 SUMMARY = _("summary")
 
@@ -58,6 +58,7 @@ def write_summary(
     _write_adjustments(sheet, close)
     if versions:
         _write_versions(sheet, versions)
+        _write_signatures(sheet, versions)
 
 
 def _sentence(head: Headline, wording: Wording) -> str:
@@ -108,6 +109,18 @@ def _write_versions(sheet: Sheet, versions: Sequence[Version]) -> None:
     sheet.note(
         _("Each close, decision and signature makes a version, and leaves those before it as they are.")
     )
+
+
+def _write_signatures(sheet: Sheet, versions: Sequence[Version]) -> None:
+    """The signatures of the newest close; an empty line where one is missing."""
+    signed, wording = signatures_of(versions), sheet.formats.wording
+    sheet.section(_("Signatures of the day"))
+    for name, kind in SIGNATURES:
+        found = signed.get(kind)
+        said = "_" * 40 if found is None else f"{person_of(found.actor)}, {wording.time(found.at)}"
+        sheet.fact(name, said, Kind.TEXT)
+    bound = sheet.say(_("Both signatures are bound to the result with this digest:"))
+    sheet.note(f"{bound} {versions[-1].close.result_digest}")
 
 
 def _write_key_figures(

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sat_hook.domain.books_events import BreakDecided, BreaksRecorded, DayCertified, DayClosed, DayPrepared
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.presentation.language import marked as _
 from sat_hook.reconciliation.day_figures import DayFigures
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import DayClose
@@ -146,6 +147,20 @@ def version_numbered(versions: list[Version], day: date, number: int | None) -> 
             f"{day}: found no version {number}; expected the number of one, up to {versions[-1].number}"
         )
     return found
+
+
+SIGNATURES = ((_("Prepared by"), DayPrepared), (_("Approved by"), DayCertified))
+"""The signatures under a day, in their order, and the events that add them."""
+
+
+def signatures_of(versions: Iterable[Version]) -> dict[type[VersionEvent], Version]:
+    """The signatures under the newest close, by their events."""
+    signed: dict[type[VersionEvent], Version] = {}
+    for version in versions:
+        if isinstance(version.event, DayClosed):
+            signed.clear()
+        signed[type(version.event)] = version
+    return signed
 
 
 Result = TypeVar("Result", DayClose, DayFigures)

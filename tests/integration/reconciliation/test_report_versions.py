@@ -52,6 +52,12 @@ class Desk:
         self.day.clock.advance(60)
         self.day.decide(self.item.break_id, state, reason)
 
+    def summary(self, report: KeptReport, language: Language) -> list[str]:
+        """The cells of the workbook's first sheet, row by row."""
+        content = self.content(report)[report.names.workbook_in(language)]
+        book = openpyxl.load_workbook(io.BytesIO(content))
+        return [str(cell.value) for row in book.worksheets[0].iter_rows() for cell in row if cell.value]
+
     def sign(self) -> None:
         """Two people sign the day."""
         for act, person in ((book_commands.prepare, BY_FINANCE), (book_commands.certify, BY_CHIEF)):
@@ -92,13 +98,16 @@ def test_what_people_said_is_in_the_next_version(desk: Desk) -> None:
     ):
         assert said in page, said
     assert f"{desk.item.break_id},written_off," in desk.text(last, "-breaks.csv")
-    for language, heading, said in (
-        (Language.ENGLISH, "Versions and signatures", "certified, result"),
-        (Language.INDONESIAN, "Versi dan tanda tangan", "disetujui: all looked at"),
+    for language, heading, signed_by, said in (
+        (Language.ENGLISH, "Versions and signatures", "Approved by", "certified, result"),
+        (Language.INDONESIAN, "Versi dan tanda tangan", "Disetujui oleh", "disetujui: all looked at"),
     ):
-        book = openpyxl.load_workbook(io.BytesIO(desk.content(last)[last.names.workbook_in(language)]))
-        cells = [str(cell.value) for row in book.worksheets[0].iter_rows() for cell in row if cell.value]
+        cells, unsigned = desk.summary(last, language), desk.summary(first, language)
         assert {heading, BY_CHIEF.actor} <= set(cells)
+        # The signature block: a line to sign on, until a person signs. It names the result.
+        assert unsigned[unsigned.index(signed_by) + 1] == "_" * 40
+        assert cells[cells.index(signed_by) + 1].startswith("chief, ")
+        assert cells[-1].endswith(last.version.close.result_digest)
         assert any(cell.startswith(said) for cell in cells), cells
 
 
