@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
+from sat_hook.domain.alerts import AlertKind
 from sat_hook.operators.approval import SATApproveOperator
 from sat_hook.operators.batch import (
     SATCloseQuotesOperator,
@@ -20,6 +21,7 @@ from sat_hook.operators.batch import (
     SATResultsOperator,
     SATValidateOperator,
 )
+from sat_hook.operators.deadlines import alert_when_later_than
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
 from sat_hook.operators.guards import SATGuardOperator
 from sat_hook.operators.parameters import GUARD_FIELDS, TIERS
@@ -40,6 +42,8 @@ with DAG(
     allowed_run_types=["manual", "scheduled", "operator_triggered", "asset_triggered"],
     tags=["sat", "orders", "money"],
     doc_md=__doc__,
+    # The longest waits that are the default, for funds or for SAT, and two hours.
+    deadline=alert_when_later_than(timedelta(hours=26), AlertKind.BATCH_LATE),
     default_args={
         "owner": "disbursement",
         "retries": 3,

@@ -18,7 +18,9 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param, task_group
 
+from sat_hook.domain.alerts import AlertKind
 from sat_hook.operators.accounts import accounts, accounts_param
+from sat_hook.operators.deadlines import alert_when_later_than
 from sat_hook.operators.reconciliation import (
     SATAskAgainOperator,
     SATCloseDayOperator,
@@ -42,6 +44,8 @@ with DAG(
     allowed_run_types=["manual", "scheduled", "operator_triggered"],
     tags=["sat", "finance", "reconciliation"],
     doc_md=__doc__,
+    # Before the office opens.
+    deadline=alert_when_later_than(timedelta(hours=6), AlertKind.DAY_LATE),
     default_args={
         "owner": "finance",
         "retries": 2,

@@ -49,6 +49,8 @@ class AlertKind(StrEnum):
     INTAKE_ROWS_REFUSED = "intake_rows_refused"
     PRICE_JUMP = "price_jump"
     PRODUCT_UNREADABLE = "product_unreadable"
+    BATCH_LATE = "batch_late"
+    DAY_LATE = "day_late"
     LOG_FORKED = "log_forked"
     LOG_DAMAGED = "log_damaged"
     LOG_UNPROVEN = "log_unproven"
@@ -78,6 +80,8 @@ _HEADLINES = {
     AlertKind.INTAKE_ROWS_REFUSED: "table rows that cannot be submitted as they are",
     AlertKind.PRICE_JUMP: "jumps of product prices",
     AlertKind.PRODUCT_UNREADABLE: "products of SAT's price list that cannot be read",
+    AlertKind.BATCH_LATE: "batches that have not ended in time",
+    AlertKind.DAY_LATE: "days that were not closed in time",
     AlertKind.LOG_FORKED: "the log is not the one that was published",
     AlertKind.LOG_DAMAGED: "the log does not verify: changed, removed or inserted past the pipeline",
     AlertKind.LOG_UNPROVEN: "parts of the log are not proven: no new checkpoints, or no keys of SAT's",

@@ -108,6 +108,8 @@ ALERTS: Mapping[AlertKind, str] = {
     AlertKind.INTAKE_ROWS_REFUSED: _("Rows of the intake table cannot be submitted as they are."),
     AlertKind.PRICE_JUMP: _("A price has jumped."),
     AlertKind.PRODUCT_UNREADABLE: _("A product of SAT's price list cannot be read."),
+    AlertKind.BATCH_LATE: _("A batch has not ended in time."),
+    AlertKind.DAY_LATE: _("A day was not closed in time."),
     AlertKind.LOG_FORKED: _("The log is not the one that was published."),
     AlertKind.LOG_DAMAGED: _("The log does not verify."),
     AlertKind.LOG_UNPROVEN: _("Parts of the log are not proven."),
