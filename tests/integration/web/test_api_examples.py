@@ -16,9 +16,8 @@ import requests
 
 from tests.console_server import console_server
 from tests.docs.pages import page
-from tests.integration.pipeline.test_drafts import LineAccounts
 from tests.pipeline import Line
-from tests.web_host import FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, LiveConnection
 
 PLACE = "/batches?account=sat_default"
 
@@ -27,7 +26,7 @@ PLACE = "/batches?account=sat_default"
 def api(line: Line, tmp_path: Path) -> Iterator[str]:
     """The address of the API over a line with the local SAT server."""
     host = FakeHost(FakeUser("erp"), store=line.store, folder=tmp_path)
-    host.accounts = LineAccounts(line.settings)
+    host.accounts = FakeAccounts(connections={"sat_default": LiveConnection(line.settings)})
     with console_server(host) as url:
         yield f"{url}/v1"
 
