@@ -17,11 +17,12 @@ from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_decisions import BATCH_DECIDER
-from sat_hook.domain.event_record import Event, StreamId, StreamKind
+from sat_hook.domain.event_record import Event
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_decisions import ORDER_DECIDER
-from sat_hook.store.append_rows import as_json, projection_row
+from sat_hook.store.append_rows import as_json
+from sat_hook.store.order_rows import order_row
 
 ACCOUNT = "bench"
 NOW = datetime(2026, 11, 30, 5, 0, tzinfo=UTC)
@@ -99,24 +100,8 @@ LIVES: Sequence[tuple[int, tuple[Event, ...]]] = (
 )
 
 _ORDERS = """
-INSERT INTO sat.orders (
-    request_id, document, changed_at, committed_rupiah, is_reservable, outstanding_until, refundable_until,
-    counted_at
-)
-SELECT
-    o.request_id,
-    t.document || jsonb_build_object(
-        'request_id', o.request_id, 'order_id', 'INV-' || o.n, 'batch_id', o.batch_id,
-        'row_number', o.row_number,
-        'product_code', 'P' || o.n %% 300, 'client_number', '0812' || lpad((o.n %% 800000)::text, 8, '0')
-    ) || CASE WHEN t.document ? 'quote_rupiah'
-        THEN jsonb_build_object('quote_rupiah', 5000 + o.n %% 97 * 1000) ELSE '{}' END
-    || CASE WHEN t.document ? 'charged_rupiah'
-        THEN jsonb_build_object('charged_rupiah', 5000 + o.n %% 97 * 1000) ELSE '{}' END,
-    m.changed_at, t.committed_rupiah, t.is_reservable,
-    CASE WHEN t.outstanding_until > %(now)s THEN t.outstanding_until ELSE t.outstanding_until - m.age END,
-    CASE WHEN t.refundable_until > %(now)s THEN t.refundable_until ELSE t.refundable_until - m.age END,
-    t.counted_at - m.age
+INSERT INTO sat.orders
+SELECT r.*
 FROM (
     SELECT
         n, batch, 'S' || left(translate(upper(md5(n::text)), '0189', 'GHIJ'), 31) AS request_id,
@@ -136,11 +121,25 @@ JOIN (
     SELECT
         sum(r.share) OVER (ORDER BY r.place) - r.share AS first, sum(r.share) OVER (ORDER BY r.place) AS past,
         r.*
-    FROM jsonb_to_recordset(%(templates)s::jsonb) AS r (
-        place integer, share integer, document jsonb, committed_rupiah bigint, is_reservable boolean,
-        outstanding_until timestamptz, refundable_until timestamptz, counted_at timestamptz
+    FROM jsonb_to_recordset(%(templates)s::jsonb) AS r (place integer, share integer, row jsonb)
+) AS t ON o.n::bigint * 7919 %% 1000 >= t.first AND o.n::bigint * 7919 %% 1000 < t.past
+CROSS JOIN LATERAL jsonb_populate_record(NULL::sat.orders, t.row) AS like_it
+CROSS JOIN LATERAL jsonb_populate_record(
+    like_it,
+    jsonb_build_object(
+        'request_id', o.request_id, 'order_id', 'INV-' || o.n, 'batch_id', o.batch_id,
+        'row_number', o.row_number,
+        'product_code', 'P' || o.n %% 300, 'client_number', '0812' || lpad((o.n %% 800000)::text, 8, '0'),
+        'quote_rupiah', CASE WHEN like_it.quote_rupiah > 0 THEN 5000 + o.n %% 97 * 1000 END,
+        'charged_rupiah', CASE WHEN like_it.charged_rupiah > 0 THEN 5000 + o.n %% 97 * 1000 END,
+        'changed_at', m.changed_at,
+        'outstanding_until', CASE WHEN like_it.outstanding_until > %(now)s
+            THEN like_it.outstanding_until ELSE like_it.outstanding_until - m.age END,
+        'refundable_until', CASE WHEN like_it.refundable_until > %(now)s
+            THEN like_it.refundable_until ELSE like_it.refundable_until - m.age END,
+        'counted_at', like_it.counted_at - m.age
     )
-) AS t ON o.n::bigint * 7919 %% 1000 >= t.first AND o.n::bigint * 7919 %% 1000 < t.past;
+) AS r;
 
 INSERT INTO sat.batches (batch_id, document, submitted_by, submitted_at)
 SELECT
@@ -165,7 +164,7 @@ SELECT
 FROM sat.orders AS o
 CROSS JOIN LATERAL (
     VALUES
-        (1, 'OrderReceived', o.document::text),
+        (1, 'OrderReceived', to_jsonb(o)::text),
         (o.version, 'OrderSucceeded', '{"sales_price_rupiah":52000}')
 ) AS e (version, type, data);
 INSERT INTO sat.events (stream, version, type, schema_version, data, actor, cause, occurred_at, digest)
@@ -257,8 +256,7 @@ def fill(owner_dsn: str, sizes: Sizes) -> None:
     for place, (share, life) in enumerate(LIVES):
         order = ORDER_DECIDER.fold("S", [(event, NOW) for event in (received, *life)])
         assert isinstance(order, Order)
-        row = projection_row(StreamId(StreamKind.ORDER, "S"), order)
-        templates.append({**row, "place": place, "share": share})
+        templates.append({"row": order_row(order, NOW), "place": place, "share": share})
     submitted = batch_events.BatchSubmitted(
         account=ACCOUNT,
         reference="",
@@ -281,7 +279,7 @@ def fill(owner_dsn: str, sizes: Sizes) -> None:
         "days": sizes.days,
         "now": NOW,
         "spacing": timedelta(days=90) / batches,
-        "templates": as_json(templates, exclude_none=True),
+        "templates": as_json(templates),
         "batch": batch.model_dump_json(),
         "digest": DIGEST,
         "account": ACCOUNT,

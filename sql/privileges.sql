@@ -37,6 +37,7 @@ GRANT EXECUTE ON FUNCTION sat.partitions_of_events() TO sat_reader;
 
 -- Derived.
 GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches, sat.accounts TO sat_writer;
+GRANT SELECT ON sat.order_rows TO sat_writer, sat_reader;
 GRANT SELECT, INSERT ON sat.order_movements TO sat_writer;
 -- The guards put rows together that are added up.
 GRANT SELECT, INSERT, DELETE ON sat.limit_usage TO sat_writer;

@@ -36,6 +36,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import Placed, each_stream
 from sat_hook.store.log_archives import archives_in
+from sat_hook.store.order_rows import ORDER_COLUMNS
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.projections import (
     KEPT,
@@ -273,7 +274,7 @@ def _differs(folded: Folded, members: Iterable[str]) -> Finding:
 def projection_shape() -> str:
     """A fingerprint of the shape of this release's derived tables."""
     models = (Order, Batch, AccountStanding)
-    rows = (OrderSums._fields, OrderMovement._fields, ("changed_at",), SUBMISSION_COLUMNS)
+    rows = (OrderSums._fields, OrderMovement._fields, (*ORDER_COLUMNS, "changed_at"), SUBMISSION_COLUMNS)
     schemas = [*(model.model_json_schema() for model in models), *rows]
     return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode("utf-8")).hexdigest()
 

@@ -128,7 +128,7 @@ class Order(Frozen):
         return self.settled_after is not None and timedelta(0) < self.settled_after - now <= LONGEST_ATTEMPT
 
 
-_BLANK = Order(
+BLANK = Order(
     request_id="",
     version=0,
     state=OrderState.RECEIVED,
@@ -141,6 +141,7 @@ _BLANK = Order(
     fields=(),
     payload_digest="",
 )
+"""An order without its first event."""
 
 
 def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
@@ -170,7 +171,7 @@ def with_members(order: Order, change: Mapping[str, object]) -> Order:
 
 def _received(order: Order | None, request_id: str, event: happened.OrderReceived) -> Order:
     version = 1 if order is None else order.version + 1
-    received = with_members(_BLANK, {"request_id": request_id, "version": version, **event.__dict__})
+    received = with_members(BLANK, {"request_id": request_id, "version": version, **event.__dict__})
     if order is None:
         return received
     rejected = RejectedSubmission(

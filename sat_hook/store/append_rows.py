@@ -12,16 +12,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from sat_hook.domain.event_record import Provenance, StreamId, StreamKind, event_digest
+from sat_hook.domain.event_record import Provenance, StreamKind, event_digest
 from sat_hook.domain.guards import LimitUsage
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_movements import OrderMovement, OrderSums, mark_of, movement_of, sums_of
-from sat_hook.store.event_store import Change, Document
+from sat_hook.domain.order_movements import OrderMovement, OrderSums, mark_of, movement_of
+from sat_hook.store.event_store import Change
+from sat_hook.store.order_rows import ORDER_COLUMNS, SEPARATOR, order_texts
 
-SEPARATOR = "\x1f"
-"""JSON escapes it, and the names of streams, types, states and moments do not have it."""
 _EVENT_COLUMNS = 6
-_ORDER_COLUMNS = 2 + len(OrderSums._fields)
+_ORDER_COLUMNS = len(ORDER_COLUMNS) + 1 + len(OrderSums._fields)
 _MOVEMENT_COLUMNS = 3 + len(OrderMovement._fields)
 
 
@@ -49,8 +48,7 @@ def append_arguments(
             # Without the order before, the use of limits would be counted twice.
             if (found := change.before.version if change.before else 0) != change.expected_version:
                 raise ValueError(f"{stream}: found version {found}; expected {change.expected_version}")
-            document = to_json(change.after, exclude_none=True).decode("utf-8")
-            orders.append((stream, document, *map(_text, sums_of(change.after))))
+            orders.append(order_texts(change.after))
         else:
             documents[change.stream.kind].append({"stream": stream, "document": change.after})
         evidence.extend(
@@ -91,12 +89,6 @@ def usage_arguments(usage: LimitUsage) -> dict[str, list[Any]]:
         "orders": [used.orders for used in usage.values()],
         "rupiah": [used.rupiah for used in usage.values()],
     }
-
-
-def projection_row(stream: StreamId, after: Document) -> dict[str, Any]:
-    """What the store keeps of a fold: its document and, for an order, its sums."""
-    row: dict[str, Any] = {"stream": str(stream), "document": after}
-    return row | sums_of(after)._asdict() if isinstance(after, Order) else row
 
 
 def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:

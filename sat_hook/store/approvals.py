@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sat_hook.domain.order import Order
 from sat_hook.store.batch_lists import FoundBatch
 from sat_hook.store.order_lists import FoundOrder
 from sat_hook.store.statements import Statements
@@ -61,11 +60,7 @@ class ApprovalStore(Statements, room="approvals"):
             limit=limit,
         )
         looked_at, count = rows[0][:2]
-        found = [
-            FoundOrder(Order.model_validate_json(document), changed_at, file_name)
-            for _, _, document, changed_at, file_name in rows
-            if document is not None
-        ]
+        found = [FoundOrder.of(order, file_name) for _, _, file_name, *order in rows if order[0] is not None]
         return NewRecipients(looked_at, count, tuple(found))
 
     def batch_before(self, found: FoundBatch) -> datetime | None:

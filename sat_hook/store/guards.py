@@ -13,6 +13,7 @@ from sat_hook.domain.guards import Usage, batch_scope, day_scope
 from sat_hook.domain.order import Order
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
+from sat_hook.store.order_rows import order_of
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
 
@@ -88,7 +89,7 @@ class _LockedAccount:
             client_numbers=[order.client_number for order in orders],
             since=since,
         )
-        return [Order.model_validate(row[0]) for row in rows]
+        return [order_of(row) for row in rows]
 
     def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
         return self._usage([batch_scope(batch_id)], without)

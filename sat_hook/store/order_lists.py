@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.store.alerts import ToldAlert, told_alert
+from sat_hook.store.order_rows import order_of
 from sat_hook.store.statements import Statements, queries
 
 MAXIMUM_COUNTED = 10_000
@@ -91,6 +92,11 @@ class FoundOrder(NamedTuple):
     changed_at: datetime
     file_name: str
 
+    @classmethod
+    def of(cls, row: Sequence[Any], file_name: str) -> FoundOrder:
+        """The order of a row of ``sat.order_rows``, with the file of its batch."""
+        return cls(order_of(row), row[-1], file_name)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundOrders:
@@ -154,7 +160,11 @@ class OrderLists(Statements, room="order_lists"):
             arguments["accounts"] = self._accounts_of(connection, which)
             rows = list(self._sql.orders(connection, **arguments))
         count = rows[0][0]
-        found = [(_found_order(row[1:4]), row[4], row[5]) for row in rows if row[1] is not None]
+        found = [
+            (FoundOrder.of(order, file_name), number, word)
+            for _, file_name, number, word, *order in rows
+            if order[0] is not None
+        ]
         following = None
         if len(found) > limit:
             last, number, word = found[limit - 1]
@@ -176,8 +186,10 @@ class OrderLists(Statements, room="order_lists"):
         filters["accounts"] = None if which.account is None else [which.account]
         with self._database.transaction() as connection:
             found = [
-                _found_order(row)
-                for row in self._sql.orders_changed(connection, **filters, **place, limit=limit + 1)
+                FoundOrder.of(order, file_name)
+                for file_name, *order in self._sql.orders_changed(
+                    connection, **filters, **place, limit=limit + 1
+                )
             ]
             if len(found) > limit:
                 last = found[limit - 1]
@@ -240,7 +252,3 @@ def _filters_of(which: OrderFilter) -> dict[str, Any]:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _found_order(row: Sequence[Any]) -> FoundOrder:
-    return FoundOrder(Order.model_validate_json(row[0]), row[1], row[2])

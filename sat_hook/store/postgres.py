@@ -31,6 +31,7 @@ from sat_hook.store.event_store import (
 )
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.log_archives import LogArchives
+from sat_hook.store.order_rows import order_of
 from sat_hook.store.statements import queries, run
 
 CLOSING_SECONDS = 90.0
@@ -68,7 +69,7 @@ class PostgresEventStore:
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
         rows = run(self.database, self._orders.load_orders, request_ids=list(request_ids))
-        orders = (Order.model_validate_json(row[0]) for row in rows)
+        orders = (order_of(row) for row in rows)
         return {order.request_id: order for order in orders}
 
     def load_batch(self, batch_id: str) -> Batch | None:
@@ -98,7 +99,7 @@ class PostgresEventStore:
             after_row=after_row,
             limit=limit,
         )
-        return [Order.model_validate_json(row[0]) for row in rows]
+        return [order_of(row) for row in rows]
 
     def orders_of_account(
         self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
@@ -111,7 +112,7 @@ class PostgresEventStore:
             after_request_id=after_request_id,
             limit=limit,
         )
-        return [Order.model_validate_json(row[0]) for row in rows]
+        return [order_of(row) for row in rows]
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         rows = run(self.database, self._orders.count_by_state, batch_id=batch_id)
@@ -180,7 +181,7 @@ class PostgresEventStore:
     def find_orders(self, reference: str) -> list[Order]:
         """Orders by request id or by the submitter's order id (several when accounts share one)."""
         rows = run(self.database, self._orders.find_order, reference=reference)
-        return [Order.model_validate_json(row[0]) for row in rows]
+        return [order_of(row) for row in rows]
 
     def accounts_with_batches(self) -> list[str]:
         """The accounts that ever had a batch, by name."""

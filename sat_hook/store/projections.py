@@ -17,10 +17,11 @@ from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.guards import LimitUsage, Usage
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderSums, PlacedMovement, moving_types, sums_of
-from sat_hook.store.append_rows import as_json, projection_row, usage_arguments
+from sat_hook.store.append_rows import as_json, usage_arguments
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import recorded_from_row
+from sat_hook.store.order_rows import members_of, order_row
 from sat_hook.store.statements import queries, run
 
 SUBMISSION_COLUMNS = ("submitted_by", "submitted_at")
@@ -48,7 +49,9 @@ class Folded:
     @property
     def document(self) -> dict[str, Any]:
         """What the store keeps of the fold."""
-        return self.after.model_dump(mode="json", exclude_none=self.stream.kind is StreamKind.ORDER)
+        if isinstance(self.after, Order):
+            return self.after.model_dump(exclude_none=True)
+        return self.after.model_dump(mode="json")
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -84,10 +87,10 @@ class DerivedTables:
         self._tables.keep_folded_tables_in_place(self._connection)
 
     def documents(self, group: Sequence[Folded]) -> dict[StreamId, dict[str, Any]]:
-        """The stored documents of these streams; see :data:`KEPT`."""
-        found: dict[StreamId, dict[str, Any]] = {}
+        """The stored documents of these streams, of an order its members; see :data:`KEPT`."""
+        orders = self._tables.documents_of_orders(self._connection, keys=_keys(group, StreamKind.ORDER))
+        found = {StreamId(StreamKind.ORDER, key): members_of(row) for key, row in orders}
         for kind, read in (
-            (StreamKind.ORDER, self._tables.documents_of_orders),
             (StreamKind.BATCH, self._tables.documents_of_batches),
             (StreamKind.ACCOUNT, self._tables.documents_of_accounts),
         ):
@@ -156,10 +159,11 @@ class DerivedTables:
         )
         of_kind = {kind: [folded for folded in group if folded.stream.kind is kind] for kind in StreamKind}
         orders = [
-            {**projection_row(folded.stream, folded.after), "changed_at": folded.last.occurred_at}
+            order_row(folded.after, folded.last.occurred_at)
             for folded in of_kind[StreamKind.ORDER]
+            if isinstance(folded.after, Order)
         ]
-        self._tables.refill_orders(self._connection, orders=as_json(orders, exclude_none=True))
+        self._tables.refill_orders(self._connection, orders=as_json(orders))
         movements = [moved.row() for moved in chain.from_iterable(folded.movements for folded in group)]
         self._tables.refill_movements(self._connection, movements=as_json(movements, exclude_none=True))
         self._tables.refill_batches(

@@ -16,7 +16,7 @@ ORDER BY 3 DESC, product_code;
 
 -- name: new_recipients(batch_id, account, with_held, looked, limit)
 -- Of the orders that would be sent, so many of the dearest: those whose client number this account never paid.
--- One probe of an index for each of them and each product of the account.
+-- One probe of an index for each of them and each product of the account: OFFSET keeps the planner from a join.
 WITH RECURSIVE products AS (
     (SELECT product_code FROM sat.orders WHERE account = :account ORDER BY account, product_code LIMIT 1)
     UNION ALL
@@ -37,18 +37,19 @@ dearest AS MATERIALIZED (
     LIMIT :looked
 ),
 fresh AS (
-    SELECT o.document, o.changed_at, o.quote_rupiah, o.row_number
+    SELECT o.*
     FROM dearest AS d
-    JOIN sat.orders AS o ON o.batch_id = :batch_id AND o.row_number = d.row_number
+    JOIN sat.order_rows AS o ON o.batch_id = :batch_id AND o.row_number = d.row_number
     WHERE NOT EXISTS (
         SELECT FROM products AS p
         JOIN sat.orders AS e ON e.account = :account AND e.product_code = p.product_code
-        WHERE e.client_number = o.document ->> 'client_number' AND e.state = 'succeeded'
+        WHERE e.client_number = o.client_number AND e.state = 'succeeded'
+        OFFSET 0
     )
 )
 SELECT
-    (SELECT count(*) FROM dearest), (SELECT count(*) FROM fresh), f.document::text, f.changed_at,
-    (SELECT document ->> 'file_name' FROM sat.batches WHERE batch_id = :batch_id)
+    (SELECT count(*) FROM dearest), (SELECT count(*) FROM fresh),
+    (SELECT document ->> 'file_name' FROM sat.batches WHERE batch_id = :batch_id), f.*
 FROM (SELECT) AS once
 LEFT JOIN (SELECT * FROM fresh ORDER BY quote_rupiah DESC NULLS LAST, row_number LIMIT :limit) AS f ON true
 ORDER BY f.quote_rupiah DESC NULLS LAST, f.row_number;

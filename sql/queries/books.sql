@@ -33,11 +33,10 @@ ORDER BY version;
 -- name: in_flight_by_day(account, cut_off_minutes)
 -- How many orders that were sent have no end, by the business day on which they were sent first.
 SELECT
-    ((document ->> 'first_sent_at')::timestamptz AT TIME ZONE 'Asia/Jakarta'
-        - make_interval(mins => :cut_off_minutes))::date AS day,
+    (first_sent_at AT TIME ZONE 'Asia/Jakarta' - make_interval(mins => :cut_off_minutes))::date AS day,
     count(*)
 FROM sat.orders
 WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
-  AND document ->> 'first_sent_at' IS NOT NULL
+  AND first_sent_at IS NOT NULL
 GROUP BY day
 ORDER BY day;

@@ -229,5 +229,5 @@ SELECT DISTINCT o.request_id
 FROM sat.events AS e
 JOIN sat.orders AS o ON o.request_id = substr(e.stream, 7)
 WHERE e.occurred_at >= :since AND e.type IN ('SucceededByOperator', 'FailedByOperator')
-  AND o.account = :account AND (o.document ->> 'ended_by_operator')::boolean
+  AND o.account = :account AND o.ended_by_operator
 ORDER BY 1;

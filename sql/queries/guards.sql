@@ -4,14 +4,15 @@ SELECT pg_advisory_xact_lock(sat.guard_lock_class(), hashtext(:account));
 
 -- name: kin(account, product_codes, client_numbers, since)
 -- Orders of the account for any of these products and client numbers (paired) that have counted since then.
-SELECT o.document
+SELECT o.*
 FROM (
     SELECT DISTINCT *
     FROM unnest(:product_codes::text[], :client_numbers::text[]) AS k (product_code, client_number)
 ) AS wanted
-JOIN sat.orders AS o USING (product_code, client_number)
-WHERE o.account = :account AND o.counted_at > :since
-ORDER BY o.counted_at, o.request_id;
+JOIN sat.orders AS c USING (product_code, client_number)
+JOIN sat.order_rows AS o USING (request_id)
+WHERE c.account = :account AND c.counted_at > :since
+ORDER BY c.counted_at, c.request_id;
 
 -- name: add_usage(accounts, scopes, orders, rupiah)!
 -- What an append changes in the use of limits.

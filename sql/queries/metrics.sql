@@ -6,7 +6,7 @@ SELECT set_config('statement_timeout', :milliseconds::text, true);
 -- Orders that SAT may have, by account and state, and when the oldest of them was first sent.
 SELECT
     account, state, '', count(*),
-    extract(epoch FROM now() - min(coalesce(sat.moment(document ->> 'first_sent_at'), changed_at)))::float8
+    extract(epoch FROM now() - min(coalesce(first_sent_at, changed_at)))::float8
 FROM sat.orders
 WHERE state IN ('submitting', 'pending', 'unknown')
 GROUP BY account, state;

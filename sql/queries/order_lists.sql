@@ -102,7 +102,7 @@ page AS (
     LIMIT :limit
 )
 SELECT
-    counted.orders, o.document::text, o.changed_at, b.document ->> 'file_name', p.number, p.word
+    counted.orders, b.document ->> 'file_name', p.number, p.word, o.*
 FROM (
     SELECT CASE WHEN :most::integer IS NOT NULL THEN (
         SELECT count(*) FROM (SELECT FROM chosen LIMIT :most) AS limited
@@ -110,7 +110,7 @@ FROM (
 ) AS counted
 LEFT JOIN (
     page AS p
-    JOIN sat.orders AS o USING (batch_id, row_number)
+    JOIN sat.order_rows AS o USING (batch_id, row_number)
     JOIN sat.batches AS b USING (batch_id)
 ) ON true
 ORDER BY
@@ -122,7 +122,7 @@ ORDER BY
 -- name: orders_changed(accounts, states, product_code, reason_code, least_rupiah, most_rupiah, after_at, after_request, looked, limit)
 -- The orders of all batches that changed last, the newest change first. At most so many are looked at: what is found
 -- among them is the page, and the next one goes on where this one has stopped.
-SELECT o.document::text, o.changed_at, b.document ->> 'file_name'
+SELECT b.document ->> 'file_name', o.*
 FROM (
     SELECT request_id, changed_at
     FROM (
@@ -143,7 +143,7 @@ FROM (
     ORDER BY changed_at DESC, request_id DESC
     LIMIT :limit
 ) AS found
-JOIN sat.orders AS o USING (request_id)
+JOIN sat.order_rows AS o USING (request_id)
 JOIN sat.batches AS b USING (batch_id)
 ORDER BY found.changed_at DESC, found.request_id DESC;
 

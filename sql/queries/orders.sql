@@ -1,11 +1,11 @@
 -- name: load_orders(request_ids)
 -- The current state of the orders that exist.
-SELECT document::text FROM sat.orders WHERE request_id = ANY (:request_ids);
+SELECT * FROM sat.order_rows WHERE request_id = ANY (:request_ids);
 
 -- name: orders_of_batch(batch_id, after_row, first_row, last_row, states, limit)
 -- A page of a batch's orders, by row number.
-SELECT document::text
-FROM sat.orders
+SELECT *
+FROM sat.order_rows
 WHERE batch_id = :batch_id
   AND row_number > :after_row
   AND row_number BETWEEN :first_row AND :last_row
@@ -38,7 +38,7 @@ GROUP BY 1, 3;
 
 -- name: find_order(reference)
 -- Orders by request id, or by the submitter's order id.
-SELECT document::text FROM sat.orders WHERE request_id = :reference OR order_id = :reference ORDER BY account;
+SELECT * FROM sat.order_rows WHERE request_id = :reference OR order_id = :reference ORDER BY account;
 
 -- name: status_evidence_of(digests)
 -- The signed text that ended an order.
@@ -46,8 +46,8 @@ SELECT digest, body FROM sat.status_evidence WHERE digest = ANY (:digests);
 
 -- name: orders_of_account(account, states, after_request_id, limit)
 -- A page of an account's orders in some states, by request id.
-SELECT document::text
-FROM sat.orders
+SELECT *
+FROM sat.order_rows
 WHERE account = :account AND state = ANY (:states) AND request_id > :after_request_id
 ORDER BY request_id
 LIMIT :limit;

@@ -12,7 +12,7 @@ UNION ALL
 SELECT request_id, account, batch_id, :late_due_at
 FROM sat.orders
 WHERE account = :account AND state = 'escalated'
-  AND changed_at > :late_since AND sat.moment(document ->> 'first_sent_at') > :late_since
+  AND changed_at > :late_since AND first_sent_at > :late_since
 UNION ALL
 SELECT request_id, account, batch_id, :due_at
 FROM sat.orders

@@ -180,29 +180,26 @@ ON CONFLICT (snapshot_id) DO NOTHING;
 -- name: margins(account, since, until)
 -- Orders of a period by the moment of their first sending, with the price that was listed at that moment.
 SELECT
-    o.order_id, o.request_id, o.batch_id, o.row_number, o.product_code, h.name, o.state, sent.at,
+    o.order_id, o.request_id, o.batch_id, o.row_number, o.product_code, h.name, o.state, o.first_sent_at,
     h.price_rupiah, h.is_inquiry, lower(h.valid), o.quote_rupiah, o.charged_rupiah,
-    (o.document ->> 'admin_fee_rupiah')::bigint, (o.document ->> 'partner_fee_rupiah')::bigint
+    o.admin_fee_rupiah, o.partner_fee_rupiah
 FROM sat.orders AS o
-CROSS JOIN LATERAL (SELECT sat.moment(o.document ->> 'first_sent_at') AS at) AS sent
 LEFT JOIN sat.products AS p ON p.account = o.account AND p.product_code = o.product_code
-LEFT JOIN sat.product_prices AS h ON h.product_id = p.product_id AND h.valid @> sent.at
-WHERE o.account = :account AND sent.at >= :since AND sent.at < :until
+LEFT JOIN sat.product_prices AS h ON h.product_id = p.product_id AND h.valid @> o.first_sent_at
+WHERE o.account = :account AND o.first_sent_at >= :since AND o.first_sent_at < :until
   AND o.changed_at >= :since  -- by the index of the last change, which is never before the sending
-ORDER BY sent.at, o.request_id;
+ORDER BY o.first_sent_at, o.request_id;
 
 -- name: margins_by_day(account, since, until)
 -- Succeeded orders by the WIB day of their first sending and by product: how many, what SAT charged, our commission,
 -- and how many have none.
 SELECT
-    (sent.at AT TIME ZONE 'Asia/Jakarta')::date, o.product_code, count(*),
-    coalesce(sum(o.charged_rupiah), 0)::bigint, coalesce(sum(fee.rupiah), 0)::bigint,
-    count(*) FILTER (WHERE fee.rupiah IS NULL)
+    (o.first_sent_at AT TIME ZONE 'Asia/Jakarta')::date, o.product_code, count(*),
+    coalesce(sum(o.charged_rupiah), 0)::bigint, coalesce(sum(o.partner_fee_rupiah), 0)::bigint,
+    count(*) FILTER (WHERE o.partner_fee_rupiah IS NULL)
 FROM sat.orders AS o
-CROSS JOIN LATERAL (SELECT sat.moment(o.document ->> 'first_sent_at') AS at) AS sent
-CROSS JOIN LATERAL (SELECT (o.document ->> 'partner_fee_rupiah')::bigint AS rupiah) AS fee
 WHERE o.account = :account AND o.state = 'succeeded' AND o.changed_at >= :since
-  AND sent.at >= :since AND sent.at < :until
+  AND o.first_sent_at >= :since AND o.first_sent_at < :until
 GROUP BY 1, 2
 ORDER BY 1 DESC, 2;
 

@@ -8,8 +8,8 @@ LOCK TABLE sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.a
 LOCK TABLE sat.stream_heads, sat.orders, sat.batches, sat.accounts IN ACCESS SHARE MODE;
 
 -- name: documents_of_orders(keys)
--- The projections of these orders.
-SELECT request_id, document FROM sat.orders WHERE request_id = ANY (:keys);
+-- The rows of these orders, whatever columns the release that filled them had.
+SELECT request_id, to_jsonb(o) FROM sat.orders AS o WHERE request_id = ANY (:keys);
 
 -- name: documents_of_batches(keys)
 -- The projections of these batches.
@@ -218,32 +218,14 @@ WHERE h.stream = n.stream AND h.version <> n.version;
 
 -- name: refill_orders(orders)!
 -- Orders as their events say. Rows that are right stay as they are.
-INSERT INTO sat.orders AS o (
-    request_id, document, changed_at, committed_rupiah, is_reservable, outstanding_until, refundable_until,
-    counted_at
-)
-SELECT
-    n.document ->> 'request_id', n.document, n.changed_at, n.committed_rupiah, n.is_reservable,
-    n.outstanding_until, n.refundable_until, n.counted_at
-FROM jsonb_to_recordset(:orders::jsonb) AS n (
-    document jsonb, changed_at timestamptz, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
-    refundable_until timestamptz, counted_at timestamptz
-)
-ON CONFLICT (request_id) DO UPDATE SET
-    document = EXCLUDED.document,
-    changed_at = EXCLUDED.changed_at,
-    committed_rupiah = EXCLUDED.committed_rupiah,
-    is_reservable = EXCLUDED.is_reservable,
-    outstanding_until = EXCLUDED.outstanding_until,
-    refundable_until = EXCLUDED.refundable_until,
-    counted_at = EXCLUDED.counted_at
-WHERE (
-    o.document, o.changed_at, o.committed_rupiah, o.is_reservable, o.outstanding_until, o.refundable_until,
-    o.counted_at
-) IS DISTINCT FROM (
-    EXCLUDED.document, EXCLUDED.changed_at, EXCLUDED.committed_rupiah, EXCLUDED.is_reservable,
-    EXCLUDED.outstanding_until, EXCLUDED.refundable_until, EXCLUDED.counted_at
-);
+DELETE FROM sat.orders AS o
+USING jsonb_populate_recordset(NULL::sat.orders, :orders::jsonb) AS r
+WHERE o.request_id = r.request_id AND o IS DISTINCT FROM r;
+INSERT INTO sat.orders
+SELECT r.*
+FROM jsonb_populate_recordset(NULL::sat.orders, :orders::jsonb) AS r
+ORDER BY r.request_id
+ON CONFLICT (request_id) DO NOTHING;
 
 -- name: refill_movements(movements)!
 -- Movements as the events of their orders say. Rows that are right stay where they are: a day is found by

@@ -192,12 +192,13 @@ def multiply(database: ApplicationDatabase, batch_id: str) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO sat.orders (request_id, document, committed_rupiah, is_reservable, outstanding_until)
-            SELECT request_id || n, document || jsonb_build_object(
-                'request_id', request_id || n, 'order_id', 'copy-' || n, 'row_number', 1000 + n),
-                committed_rupiah, is_reservable, outstanding_until
-            FROM sat.orders CROSS JOIN generate_series(1, %s) AS n
-            WHERE batch_id = %s
+            INSERT INTO sat.orders
+            SELECT copy.*
+            FROM sat.orders AS o
+            CROSS JOIN generate_series(1, %s) AS n
+            CROSS JOIN LATERAL jsonb_populate_record(o, jsonb_build_object(
+                'request_id', request_id || n, 'order_id', 'copy-' || n, 'row_number', 1000 + n)) AS copy
+            WHERE o.batch_id = %s
             """,
             (WAITING, batch_id),
         )

@@ -329,10 +329,11 @@ def test_tables_of_another_release_are_compared_by_what_both_know(finished: Fini
     """Before a deploy the tables are the old release's: a new member is no difference, another value is."""
     damage(
         finished.database,
-        "UPDATE sat.orders SET document = document - 'overcharged_rupiah' || '{\"of_old\": 1}'",
+        "UPDATE sat.orders"
+        " SET document = coalesce(document, '{}') - 'overcharged_rupiah' || '{\"of_old\": 1}'",
     )
     assert not finished.replay().is_clean
-    damage(finished.database, "UPDATE sat.orders SET document = document || '{\"is_inquiry\": null}'")
+    damage(finished.database, "UPDATE sat.orders SET is_inquiry = NULL")
     execute(finished.database.owner_dsn, "COMMENT ON SCHEMA sat IS 'the shape of an older release'")
     found = Found()
     replayed = finished.replay(found)

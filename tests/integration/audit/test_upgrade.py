@@ -8,6 +8,7 @@ import pytest
 
 from sat_hook.audit import rebuild
 from sat_hook.audit.rebuild import compare_projections, rebuild_after_upgrade, rebuild_projections
+from sat_hook.audit.replay import replay
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.funds import ALWAYS
 from sat_hook.domain.guards import Usage
@@ -26,6 +27,8 @@ from tests.unit.cli.running import runner
 MOST = 1_000_000_000_000
 ADDED = "20261130083001_order_sums_and_movements"
 """The migration that adds derived columns and rows."""
+BY_COLUMNS = "20261201041501_orders_by_columns"
+"""The migration that gives an order's members columns of their own."""
 
 
 def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDatabase) -> None:
@@ -33,7 +36,7 @@ def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDat
     writer = Database(database.writer_dsn)
     PostgresEventStore(writer).append([change_of(None, 1, received(1))], BY_TEST, T0)
     writer.close()
-    execute(database.owner_dsn, "UPDATE sat.orders SET document = document - 'payload_digest'")
+    execute(database.owner_dsn, "UPDATE sat.orders SET payload_digest = ''")
     execute(database.owner_dsn, "COMMENT ON SCHEMA sat IS 'the shape of an older release'")
 
     owner = Database(database.owner_dsn)
@@ -47,17 +50,50 @@ def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDat
     owner.close()
 
 
+def test_rows_are_the_same_after_a_release_was_taken_back(database: ApplicationDatabase) -> None:
+    """Taken back, documents have all members as the older release wrote them; then rows are as before."""
+    fill(database)
+    rows = "SELECT * FROM sat.orders ORDER BY request_id"
+    before = execute(database.owner_dsn, rows)
+    with closing(Database(database.writer_dsn)) as opened:
+        orders = PostgresEventStore(opened).load_orders([row[0] for row in before])
+    go_back(database, BY_COLUMNS)
+    documents = dict(execute(database.owner_dsn, "SELECT request_id, document FROM sat.orders"))
+    assert documents == {
+        key: order.model_dump(mode="json", exclude_none=True) for key, order in orders.items()
+    }
+    with closing(Database(database.owner_dsn)) as owner:
+        owner_findings: list[object] = []
+        replayed = replay(owner, [], owner_findings.append)
+        assert (replayed.compared > len(orders), owner_findings) == (True, [])
+    go_on(database, BY_COLUMNS)
+    assert execute(database.owner_dsn, rows) == before
+
+
+def go_back(database: ApplicationDatabase, to: str) -> None:
+    """Take back the migration of this name and all after it."""
+    for file in reversed(_since(to)):
+        execute(database.owner_dsn, file.partition("-- migrate:down")[2])
+
+
+def go_on(database: ApplicationDatabase, since: str) -> None:
+    """Migrate again."""
+    for file in _since(since):
+        execute(database.owner_dsn, file.partition("-- migrate:down")[0])
+    migrations.apply_privileges(database.owner_dsn)
+
+
+def _since(name: str) -> list[str]:
+    files = sorted((shipped("sql") / "migrations").glob("*.sql"))
+    return [file.read_text("utf-8") for file in files if file.stem >= name]
+
+
 def test_until_it_is_rebuilt_an_order_counts_for_the_most_everywhere(database: ApplicationDatabase) -> None:
     """Between the migration and the rebuild no limit, and no deposit, has room for another order."""
     with closing(Database(database.writer_dsn)) as opened:
         PostgresEventStore(opened).append([change_of(None, 1, received(1))], BY_TEST, T0)
-    files = sorted((shipped("sql") / "migrations").glob("*.sql"))
-    since = [file.read_text("utf-8").partition("-- migrate:down") for file in files if file.stem >= ADDED]
-    for _, _, down in reversed(since):
-        execute(database.owner_dsn, down)
-    for up, _, _ in since:
-        execute(database.owner_dsn, up)
-    migrations.apply_privileges(database.owner_dsn)
+    go_back(database, ADDED)
+    go_on(database, ADDED)
 
     with closing(Database(database.writer_dsn)) as opened:
         with PostgresFunds(opened).locked(ACCOUNT) as funds:

@@ -365,12 +365,14 @@ def test_the_guards_look_orders_up_by_index(store: PostgresEventStore, database:
     with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO sat.orders (request_id, document, committed_rupiah, is_reservable, counted_at)
-            SELECT 'S' || n, jsonb_build_object(
-                'version', 4, 'state', 'succeeded', 'account', 'demo', 'order_id', 'o' || n,
-                'batch_id', 'B' || n / 500, 'row_number', n % 500, 'product_code', '50k-simpati',
-                'client_number', '0812' || n % 15000, 'quote_rupiah', 52000, 'charged_rupiah', 52000),
-                52000, false, timestamptz '2026-10-01Z' + n * interval '2 minutes'
+            INSERT INTO sat.orders (
+                request_id, version, state, account, order_id, batch_id, row_number, product_code,
+                client_number, payload_digest, quote_rupiah, charged_rupiah, committed_rupiah, is_reservable,
+                counted_at
+            )
+            SELECT 'S' || n, 4, 'succeeded', 'demo', 'o' || n, 'B' || n / 500, n % 500, '50k-simpati',
+                '0812' || n % 15000, '', 52000, 52000, 52000, false,
+                timestamptz '2026-10-01Z' + n * interval '2 minutes'
             FROM generate_series(1, 20000) AS n
             """
         )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+import pytest
+from pydantic import ValidationError
+
 from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.order import OrderState
 from sat_hook.store.as_of import as_of_now
+from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     Change,
     EventStore,
@@ -16,9 +22,12 @@ from sat_hook.store.event_store import (
     each_order,
     needs_of,
 )
+from sat_hook.store.order_rows import ORDER_COLUMNS
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.testing.event_store import MemoryEventStore
+from stack.databases import ApplicationDatabase
 from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted
+from tests.sql import execute
 
 VALIDATED = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)
 
@@ -60,6 +69,44 @@ def test_no_character_of_a_text_ends_a_value(store: EventStore) -> None:
             event,
         ]
         assert store.load_orders([stream_of(number).key]) == {stream_of(number).key: change.after}
+
+
+@pytest.mark.parametrize("code", ["", "\x1e", "a\x1fb", "\x1e\x1f\ufffd", "'{}\\N"])
+def test_any_code_that_sat_sends_is_kept_as_it_is(store: EventStore, code: str) -> None:
+    """Also one that an append uses itself, between the values of a column or in place of none."""
+    requested = happened.CheckoutRequested(
+        attempt=1, body='{"data":"\x1f"}', price_rupiah=1, send_before=T0, settled_after=T0
+    )
+    unknown = happened.CheckoutUnknown(attempt=1, reason="", code=code, http_status=200)
+    odd = change_of(None, 1, received(1), VALIDATED, requested, unknown)
+    others = [change_of(None, number, received(number), VALIDATED) for number in (2, 3)]
+    assert not store.append([others[0], odd, others[1]], BY_TEST, T0)
+    (kept,) = store.load_orders([stream_of(1).key]).values()
+    assert kept == odd.after
+    assert kept.reason_code == code
+    for change in others:
+        assert store.load_orders([change.stream.key]) == {change.stream.key: change.after}
+
+
+def test_a_row_that_holds_no_order_is_told_from_others(database: ApplicationDatabase) -> None:
+    """A poll sets such an order aside by this error."""
+    with closing(Database(database.writer_dsn)) as opened:
+        store = PostgresEventStore(opened)
+        assert not store.append([change_of(None, 1, received(1), VALIDATED)], BY_TEST, T0)
+        execute(database.owner_dsn, "UPDATE sat.orders SET state = 'of another release'")
+        with pytest.raises(ValidationError):
+            store.load_orders([stream_of(1).key])
+
+
+def test_the_view_has_the_members_of_an_order_in_their_order(database: ApplicationDatabase) -> None:
+    """The store reads a row of the view by the places of its columns."""
+    columns = """
+        SELECT column_name FROM information_schema.columns
+        WHERE table_schema = 'sat' AND table_name = 'order_rows' ORDER BY ordinal_position
+    """
+    assert execute(database.owner_dsn, columns) == [
+        (name,) for name in (*ORDER_COLUMNS, "document", "changed_at")
+    ]
 
 
 def test_a_stale_version_is_returned_as_conflict_and_writes_nothing(store: EventStore) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -261,17 +260,16 @@ def crowded(database: ApplicationDatabase) -> ApplicationDatabase:
         events = PostgresEventStore(opened)
         batch_id = quoted_batch(events, "a", [10] * 200)
         reserve_up_to(events, batch_id, 100)
-        order = events.load_orders([order_of("a", 2)])[order_of("a", 2)]
-    document = json.dumps(order.model_dump(mode="json"))
     with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO sat.orders (request_id, document, committed_rupiah, is_reservable,"
-            " outstanding_until, refundable_until)"
-            " SELECT 'S' || n, %(document)s::jsonb || jsonb_build_object('request_id', 'S' || n,"
-            " 'order_id', 'old-' || n, 'batch_id', 'B' || n / 1000, 'state',"
-            " CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'succeeded' END), 10, false, %(proven)s::timestamptz,"
-            " CASE WHEN n %% 50 = 0 THEN %(proven)s::timestamptz END FROM generate_series(1, 40000) AS n",
-            {"document": document, "proven": "2026-10-01T00:00:00Z"},
+            "INSERT INTO sat.orders"
+            " SELECT old.* FROM sat.orders AS o CROSS JOIN generate_series(1, 40000) AS n"
+            " CROSS JOIN LATERAL jsonb_populate_record(o, jsonb_build_object('request_id', 'S' || n,"
+            " 'order_id', 'old-' || n, 'batch_id', 'B' || n / 1000, 'committed_rupiah', 10,"
+            " 'state', CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'succeeded' END, 'is_reservable', false,"
+            " 'outstanding_until', %(proven)s, 'refundable_until', CASE WHEN n %% 50 = 0 THEN %(proven)s END"
+            " )) AS old WHERE o.request_id = %(like)s",
+            {"like": order_of("a", 2), "proven": "2026-10-01T00:00:00Z"},
         )
         connection.commit()
         connection.autocommit = True

@@ -63,11 +63,12 @@ def test_messages_of_webhooks_are_found_among_those_that_were_delivered(
 
 
 ORDERS = """
-    INSERT INTO sat.orders (request_id, document, changed_at, committed_rupiah, is_reservable)
-    SELECT 'S' || n, jsonb_build_object(
-        'version', 6, 'state', CASE WHEN n % 10 = 0 THEN 'reversed' ELSE 'succeeded' END, 'account', 'demo',
-        'order_id', 'o' || n, 'batch_id', 'B' || n / 500, 'row_number', n % 500, 'product_code', 'p',
-        'client_number', '0812' || n), now() - n * interval '4 hours', 52000, false
+    INSERT INTO sat.orders (
+        request_id, version, state, account, order_id, batch_id, row_number, product_code, client_number,
+        payload_digest, changed_at, committed_rupiah, is_reservable
+    )
+    SELECT 'S' || n, 6, CASE WHEN n % 10 = 0 THEN 'reversed' ELSE 'succeeded' END, 'demo', 'o' || n,
+        'B' || n / 500, n % 500, 'p', '0812' || n, '', now() - n * interval '4 hours', 52000, false
     FROM generate_series(1, 5000) AS n
 """
 ALERTS = """
