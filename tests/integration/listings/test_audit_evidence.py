@@ -17,6 +17,7 @@ from sat_hook.application.verifications import VERIFICATION_DAG, Verifications
 from sat_hook.audit.actions import ACCESS_TYPES
 from sat_hook.audit.errors import ExportNotFoundError, ExportRefusedError
 from sat_hook.audit.exports import record_written
+from sat_hook.audit.full_verification import FullVerification, Progress
 from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import ReasonRefusedError
@@ -165,6 +166,13 @@ def test_a_verification_says_what_it_covered(
         row.position,
     )
     assert cover.key_id == notary.signer.key_id
+    full = verifications.full(AUDITOR)
+    assert full.last is not None
+    assert (full.last.position, full.under_way) == (row.verified.covered_position, None)
+    background = FullVerification(office.store.database, notary.trust, notary.signer)
+    progress, _ = background.next_part(Progress(began_at=datetime.now(UTC)), print)
+    background.keep(progress)
+    assert verifications.full(AUDITOR).under_way == progress
     now = datetime.now(UTC)
     book = AlertBook(office.store.database)
     book.add(
