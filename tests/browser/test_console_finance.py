@@ -78,6 +78,13 @@ def test_a_day_of_finance(office: Office, page: Page, books: Planted, tmp_path: 
     keys.enter("main .under a", "2 Nov 2026")
     page.wait_for_text("Pesanan menurut status")
 
+    # She closes the day again and follows that run, too.
+    keys.enter("button", "Tutup lagi")
+    page.wait_for_text("Hari sedang ditutup")
+    again = office.wait_for_run(f"close_sat_default_{DAY.day}_2")
+    assert again.state is RunState.SUCCESS, office.runs.errors
+    page.wait_for_text("Pesanan menurut status")
+
     # The PDF has the ids, and room for two signatures.
     page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     keys.enter("a[download]", "PDF")
