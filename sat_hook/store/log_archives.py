@@ -32,7 +32,7 @@ class LogArchives(Statements, room="archives"):
 
     def is_archived(self, stream: StreamId) -> bool:
         """Whether events of the stream are in a file only."""
-        return bool(self._run(self._sql.first_archived, streams=[str(stream)]))
+        return self._first_archived([stream]) is not None
 
     def archived_among(self, streams: Iterable[StreamId]) -> set[StreamId]:
         """Those of these streams that have events in a file only."""
@@ -44,8 +44,8 @@ class LogArchives(Statements, room="archives"):
 
         :raises LogArchivedError: naming the first one that is archived.
         """
-        for stream, partition in self._run(self._sql.first_archived, streams=list(map(str, streams))):
-            raise self._error(stream, partition)
+        if found := self._first_archived(streams):
+            raise self._error(*found)
 
     def require_batch(self, batch_id: str, first_position: int, last_position: int) -> None:
         """Check that no event of a batch's orders is in a file only.
@@ -84,6 +84,14 @@ class LogArchives(Statements, room="archives"):
     def heads_of(self, streams: Sequence[str]) -> dict[str, int]:
         """The heads of these streams."""
         return dict(self._run(self._sql.heads_of, streams=list(streams)))
+
+    def _first_archived(self, streams: Iterable[StreamId]) -> tuple[str, str] | None:
+        """The first of these streams that is archived, and the partition."""
+        # The schema may still be that of an earlier release, without the table and without archives.
+        rows = (
+            self._run(self._sql.first_archived, streams=list(map(str, streams))) if self.in_effect() else []
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def _overlapping(self, first_position: int, last_position: int) -> EventsArchived | None:
         overlapping = (

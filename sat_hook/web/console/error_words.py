@@ -37,7 +37,12 @@ from sat_hook.pipeline.errors import (
     SubmissionRefusedError,
 )
 from sat_hook.protocol.errors import SATError
-from sat_hook.store.errors import StoreRefusedError, StoreUnavailableError, UnsettledPositionError
+from sat_hook.store.errors import (
+    LogArchivedError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    UnsettledPositionError,
+)
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 
@@ -94,6 +99,9 @@ WORDS: Mapping[type[Exception], str] = {
     ),
     DraftNotFoundError: _("This draft is gone: it was paid or discarded, or it was older than seven days."),
     ListingRefusedError: _("The list cannot be made like this. Choose a narrower filter."),
+    LogArchivedError: _(
+        "Its history is archived in a file. An administrator can bring it back, with the command below."
+    ),
     LookupError: _("This is not here any more."),
     MissingKeyError: _("A key is missing in the account's connection. An administrator adds it in Airflow."),
     NotificationRefusedError: _("A notification cannot be set up like this."),

@@ -19,6 +19,11 @@ from fastapi import FastAPI
 from sat_hook.application.batch_standing import BatchStanding
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import actions_since
+from sat_hook.commands.aggregates import VERIFICATIONS
+from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.decision import Record
+from sat_hook.domain.identity import log_id
+from sat_hook.domain.log_archives import EventsArchived
 from sat_hook.domain.order import OrderState
 from sat_hook.presentation.language import Language, Wording
 from sat_hook.store.database import Database
@@ -27,8 +32,9 @@ from sat_hook.web.app import create_app
 from sat_hook.web.console import words
 from sat_hook.web.console.batches import words_of_open_orders
 from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import damage
 from tests.integration.web.test_who_did_what import ORDER, fill
-from tests.orders import ACCOUNT, BATCH, T0
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
 UNKNOWN_ORDER, UNKNOWN_BATCH, UNKNOWN_DECISION = f"S{'A' * 31}", f"B{'A' * 25}", f"L{'A' * 25}"
@@ -201,6 +207,34 @@ async def test_an_order_is_shown_with_its_life_and_without_goods(browser: Browse
     number = browser.store.load_orders([PAID])[PAID].client_number
     assert number in page.text
     assert number not in numbers.text
+
+
+async def test_an_archived_order_says_so(browser: Browser, database: ApplicationDatabase) -> None:
+    """With the command that brings its history back, for people and for programs."""
+    month = EventsArchived(
+        partition="events_0003",
+        first_position=1,
+        last_position=9,
+        events=9,
+        moved_events=9,
+        recorded_to=T0,
+        uri="file:///archive/month.parquet",
+        digest="0" * 64,
+        size_bytes=1,
+        checkpoint=1,
+    )
+    CommandHandler(browser.store, ManualClock()).apply_to(VERIFICATIONS, log_id(), Record(month), BY_TEST)
+    damage(
+        database,
+        f"DELETE FROM sat.events WHERE stream = 'order/{PAID}'",
+        f"INSERT INTO sat.archived_streams VALUES ('order/{PAID}', 'events_0003')",
+    )
+    page = await browser.ask("GET", f"/orders/{PAID}")
+    assert (page.status_code, "Its history is archived in a file" in page.text) == (409, True)
+    assert "sat retention restore events_0003" in page.text
+    told = (await browser.ask("GET", f"/v1/orders/{PAID}")).json()
+    assert (told["status"], told["type"].rsplit("/")[-1]) == (409, "archived")
+    assert PAID in (await browser.ask("GET", "/orders")).text
 
 
 async def test_who_may_not_decide_is_told_which_right_is_missing(browser: Browser) -> None:
