@@ -18,8 +18,6 @@ from stack.ports import Ports
 
 SAT_ACCOUNT = "demo"
 SAT_CLIENT_ID = "bulk-orders"
-# Airflow warns in each task of short values in a connection's extra, secret or not ("padding": "pss").
-QUIET_LOGGERS = "airflow.sdk._shared.secrets_masker=ERROR airflow._shared.secrets_masker=ERROR"
 METADATA_DATABASE = "airflow"
 APPLICATION_DATABASE = "sat"
 LOCAL_SETTINGS = Path(__file__).parent.parent / "docker" / "airflow_local_settings.py"
@@ -103,7 +101,7 @@ class AirflowSettings:
                 # A file that has changed is read at once, whatever this says.
                 "MIN_FILE_PROCESS_INTERVAL": "60",
             },
-            "LOGGING": {"COLORED_CONSOLE_LOG": "False", "NAMESPACE_LEVELS": QUIET_LOGGERS},
+            "LOGGING": {"COLORED_CONSOLE_LOG": "False"},
             "USAGE_DATA_COLLECTION": {"ENABLED": "False"},
         }
         return {

@@ -13,10 +13,11 @@ import pytest
 import yaml
 from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 from airflow.sdk._shared.observability.metrics.statsd_logger import SafeStatsdLogger
+from airflow.sdk._shared.secrets_masker import secrets_masker
 from airflow.sdk.observability import stats
 from statsd import StatsClient
 
-from sat_hook.hooks.telemetry import AirflowWatcher
+from sat_hook.hooks.telemetry import AirflowWatcher, WithoutShortSecrets
 from sat_hook.telemetry.probes import Probe, counted, drawn_order, timed, watch_with
 
 MAPPING = Path(__file__).parents[2] / "deploy" / "prometheus" / "statsd-mapping.yaml"
@@ -122,3 +123,17 @@ def test_timings_leave_through_airflows_metrics() -> None:
     }
     mapped = {mapping["match"] for mapping in yaml.safe_load(MAPPING.read_text())["mappings"]}
     assert mapped == {f"airflow.{probe}" for probe in Probe}
+
+
+def test_airflow_does_not_warn_of_short_values(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An extra's padding is no secret; whatever else the masker has to say is still said."""
+    monkeypatch.setattr(secrets_masker.SecretsMasker, "_has_warned_short_secret", False)
+    monkeypatch.setattr(secrets_masker.log, "filters", [])
+    WithoutShortSecrets.install()
+    with caplog.at_level(logging.WARNING):
+        secrets_masker.mask_secret({"padding": "pss"})
+        secrets_masker.log.warning("Unable to redact a value")
+    assert secrets_masker.SecretsMasker._has_warned_short_secret
+    assert [record.getMessage() for record in caplog.records] == ["Unable to redact a value"]
