@@ -12,8 +12,26 @@ from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
 from tests.sql import execute
 
 
+@pytest.fixture(scope="module")
+def table_run(office: Office) -> tuple[str, str]:
+    """The reference of a table's row, and the run that claims it.
+
+    It comes to its question while the tests deal with other batches.
+    """
+    mark = int(time.time()) % 10_000_000
+    reference = f"table {mark}"
+    execute(
+        office.settings.application.writer_dsn,
+        "INSERT INTO sat.order_intake (account, batch_reference, order_id, product_code, client_number) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        ("demo", reference, f"T{mark}", "25k-xl", f"0818{mark:08d}"),
+    )
+    return reference, office.start(BULK, approval_over_rupiah=0)
+
+
 @pytest.mark.timeout(900)
-def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> None:
+@pytest.mark.usefixtures("table_run")
+def test_a_batch_is_sent_once_another_user_has_approved_it(office: Office) -> None:
     """Viewers and makers may not answer, other options are refused; the checker's answer sends.
 
     Then a held twin is released, not by its maker: the next run asks again, and a rejection in the console
@@ -77,17 +95,9 @@ def reject_in_the_console(office: Office, batch_id: str) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_who_has_a_table_s_rows_paid_is_their_maker(office: Office) -> None:
+def test_who_has_a_table_s_rows_paid_is_their_maker(office: Office, table_run: tuple[str, str]) -> None:
     """Rows have no user; the run that claims them has one. Rejected as a whole, the batch is refused."""
-    mark = int(time.time()) % 10_000_000
-    reference = f"table {mark}"
-    execute(
-        office.settings.application.writer_dsn,
-        "INSERT INTO sat.order_intake (account, batch_reference, order_id, product_code, client_number) "
-        "VALUES (%s, %s, %s, %s, %s)",
-        ("demo", reference, f"T{mark}", "25k-xl", f"0818{mark:08d}"),
-    )
-    run = office.start(BULK, approval_over_rupiah=0)
+    reference, run = table_run
     shown = office.request_of(run)
     assert "`ops`" in shown["body"]
     assert f"`{reference}`" in shown["body"]
