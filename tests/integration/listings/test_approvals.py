@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-import httpx
 import pytest
 
 from sat_hook.application.approval_questions import Answered, LeftOut, NotAnswered
@@ -25,7 +24,6 @@ from sat_hook.pipeline.errors import ApprovalTermsChangedError, ApproverRefusedE
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.store.guards import PostgresGuardLedger
-from sat_hook.web.app import create_app
 from tests.integration.listings.conftest import NOBODY, SEER, SENT, Office
 from tests.orders import BY_TEST
 from tests.quoted_batches import orders_of
@@ -229,11 +227,7 @@ async def test_programs_sign_several_and_see_what_is_left_out(office: Office) ->
     """Each as it was shown; one that has changed since says so and does not keep the others."""
     batch_ids = [asked(office, name, replace(TWO, second_over_rupiah=None)) for name in ("one", "two")]
     host = FakeHost(FakeUser("carl", CARL.rights), store=office.store)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_app(host)),
-        base_url="http://test/v1",
-        headers={"authorization": "Bearer carl"},
-    ) as client:
+    async with client_of(host, authorization="Bearer carl") as client:
         cost = await client.post(
             f"/approvals/{batch_ids[0]}/cost", json={"leave_out_products": ["product-0"]}
         )

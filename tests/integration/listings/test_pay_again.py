@@ -18,10 +18,9 @@ from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import FILE_LIMITS
 from sat_hook.pipeline.order_file import OrderFile, RowProblem
 from sat_hook.store.event_store import Change
-from sat_hook.web.app import create_app
 from tests.integration.listings.conftest import HELD, READER, SENT, Office
 from tests.orders import ACCOUNT, received
-from tests.web_host import FakeHost, FakeUser
+from tests.web_host import FakeHost, FakeUser, client_of
 
 MARIA = Person("maria", frozenset({Right.VIEW, Right.VIEW_NUMBERS, Right.SUBMIT}))
 FAILED = order_events.FailedByOperator(reason="SAT said so by phone")
@@ -111,9 +110,7 @@ async def test_a_program_begins_a_draft_of_the_failed_orders(office: Office) -> 
     host = FakeHost(
         FakeUser("maria", MARIA.rights), FakeUser("tom", frozenset({Right.SUBMIT})), store=office.store
     )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_app(host)), base_url="http://test/v1"
-    ) as client:
+    async with client_of(host) as client:
 
         async def ask(user: str, batch: str, **headers: str) -> httpx.Response:
             sent = {"authorization": f"Bearer {user}", **headers}

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
-import httpx
 import openpyxl
 import pytest
 
@@ -22,12 +21,11 @@ from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.domain.prices import RecordedChange
 from sat_hook.presentation.language import Language
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import SENT, Office, office_in
 from tests.orders import ACCOUNT, T0
 from tests.price_shop import Shop
-from tests.web_host import FakeAccounts, FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, client_of
 
 SEER = Person("vera", frozenset({Right.VIEW}))
 FINANCE = Person("fina", frozenset({Right.VIEW, Right.FINANCE}))
@@ -163,9 +161,8 @@ async def test_a_program_takes_price_changes_and_margins_as_files(prices: Prices
     host = prices.installation
     assert isinstance(host, FakeHost)
     host.users |= {one.name: FakeUser(one.name, one.rights) for one in (SEER, FINANCE)}
-    transport = httpx.ASGITransport(create_app(host))
     query: dict[str, str] = {"since": ALL.since.isoformat(), "until": ALL.until.isoformat()}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1/price-records") as client:
+    async with client_of(host, "/v1/price-records") as client:
         for path, title in (("changes", "Waktu (WIB)"), ("margins", "Hari")):
             asked = {"params": query, "headers": {"authorization": "Bearer fina"}}
             lines = await client.get(f"/{path}/file", **asked)

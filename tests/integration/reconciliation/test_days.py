@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import httpx
 import pytest
 
 from sat_hook.application.days import DayRow, Days, DayState, Wait, WaitKind
@@ -14,10 +13,9 @@ from sat_hook.application.runs import CLOSING_DAG, RunState
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError
-from sat_hook.web.app import create_app
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_FINANCE, NEXT
-from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser, client_of
 
 FINA = Person("fina", frozenset({Right.FINANCE, Right.SIGN_OFF}))
 VERA = Person("vera", frozenset({Right.VIEW}))
@@ -166,9 +164,7 @@ def test_a_day_that_cannot_be_closed_is_refused(day: Planted, days: Days) -> Non
 
 async def test_the_api_shows_and_closes_days(day: Planted, host: FakeHost) -> None:
     """A month, a day, its closing; a second request with the same key starts nothing."""
-    headers = {"authorization": "Bearer fina"}
-    transport = httpx.ASGITransport(create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1", headers=headers) as client:
+    async with client_of(host, authorization="Bearer fina") as client:
         month = (await client.get("/days/sat_default?month=2026-11")).json()["items"]
         assert month[1]["waits"][-1] == {"kind": "in_flight", "orders": 1}
         assert (await client.get("/days/sat_default?month=2026-13")).status_code == 422

@@ -20,11 +20,10 @@ from sat_hook.domain.order import OrderState
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.web.test_who_did_what import BREAKS, DAY, ORDER, REASON, UnaskedSAT, break_of, fill
 from tests.orders import ACCOUNT, BATCH, BY_TEST, ManualClock
-from tests.web_host import FakeAccounts, FakeHost, FakeUser
+from tests.web_host import FakeAccounts, FakeHost, FakeUser, client_of
 
 OTHER = "other"
 
@@ -54,9 +53,7 @@ class Client:
     """Requests as a user."""
 
     def __init__(self, host: FakeHost) -> None:
-        self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(host)), base_url="http://test/v1"
-        )
+        self._client = client_of(host)
 
     async def post(self, user: str, path: str, **body: Any) -> httpx.Response:
         """With a reason."""
