@@ -102,6 +102,8 @@ OF_EVENTS: Mapping[tuple[str, str], Mapping[Any, str]] = {
 }
 """Words for the codes of a member of one type of event."""
 
+_STATES: Mapping[Any, str] = {**report_words.ORDER_STATES, **break_words.ROW_STATUSES}
+
 CODES: Mapping[str, Mapping[Any, str]] = {
     "category": report_words.CATEGORIES,
     "client_numbers": settlement_words.NUMBER_FORMS,
@@ -110,8 +112,16 @@ CODES: Mapping[str, Mapping[Any, str]] = {
     "date_order": settlement_words.DATE_ORDERS,
     "given_rights": words.RIGHTS,
     "holder_kind": {"user": _("user"), "role": _("role")},
+    "limit": {
+        "order_rupiah": _("amount of an order at most"),
+        "batch_rupiah": _("amount of a batch at most"),
+        "day_rupiah": _("amount of a day at most"),
+        "batch_orders": _("orders of a batch at most"),
+        "day_orders": _("orders of a day at most"),
+    },
     "match": {match: name for match, (name, _what) in report_words.MATCHES.items()},
     "negatives": settlement_words.NEGATIVES,
+    "ours": _STATES,
     "policy": {
         ShortFundsPolicy.WAIT: _("Wait for a top-up, and pay then"),
         ShortFundsPolicy.PARTIAL: _("Pay as far as it reaches, in the order of the rows"),
@@ -122,6 +132,7 @@ CODES: Mapping[str, Mapping[Any, str]] = {
     "state": report_words.BREAK_STATES,
     "statuses": break_words.ROW_STATUSES,
     "taken_rights": words.RIGHTS,
+    "theirs": _STATES,
     "topics": {
         WebhookTopic.BATCH_COMPLETED: _("batches that are complete"),
         WebhookTopic.ORDER_ENDED: _("orders that have ended"),
@@ -133,6 +144,7 @@ CODES: Mapping[str, Mapping[Any, str]] = {
         RowVerdict.REFUSED: _("refused"),
         RowVerdict.ALREADY_KNOWN: _("submitted before"),
     },
+    "what": {text: text for text in break_words.WHAT},
 }
 """Words for the codes of a member that means the same in every event."""
 

@@ -19,6 +19,7 @@ from sat_hook.domain.event_record import StreamKind, registered_events
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
 from sat_hook.web.console import event_words
 from sat_hook.web.console.audit_log import RIGHTS
+from sat_hook.web.console.break_words import WHAT
 from sat_hook.web.console.code_words import PROBLEMS, code_words, way_of
 from sat_hook.web.console.event_words import OTHER_EVENTS, Member, members_of, sentence_of, type_text
 from sat_hook.web.console.language import Language, Wording
@@ -144,6 +145,9 @@ def test_codes_are_words_in_sentences_and_in_tables() -> None:
     assert rows["alasan"].value == "batch itu diajukan oleh orang yang menyetujui"
     listed = members_of(entry("RowsTakenIn", set_aside=[{"verdict": "refused"}]), INDONESIAN)
     assert [one.lines for one in listed] == [(("tidak diterima",),)]
+    broken = entry("BreaksRecorded", breaks=[{"what": WHAT[0], "ours": "failed", "theirs": "succeeded"}])
+    [found] = members_of(broken, INDONESIAN)
+    assert found.lines == (("sebuah baris berkas settlement tidak bisa dicocokkan", "gagal", "berhasil"),)
     paused = entry("AccountPaused", reason="limit")
     assert sentence_of(paused, ENGLISH).text == "Paused the account: limit"
 
