@@ -38,6 +38,7 @@ PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 SHIPPED = Path(__file__).parents[2] / "deploy"
 RULES = SHIPPED / "prometheus" / "sat-alerts.yaml"
 MAPPING = SHIPPED / "prometheus" / "statsd-mapping.yaml"
+PAGE = SHIPPED.parent / "docs" / "watch-it-run.md"
 DASHBOARD = SHIPPED / "grafana" / "sat-bulk-orders.json"
 TOKEN = "scrape-" + "k" * 32
 WAIT_SECONDS = 30.0
@@ -147,8 +148,8 @@ class Asked:
 def test_prometheus_scrapes_what_rules_and_dashboard_name(
     line: Line, database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every figure that a rule or a panel names exists, every rule is evaluated, and no label has anything of
-    a customer, an order or a secret.
+    """Every figure that a rule or a panel names exists, the page describes exactly those that are served,
+    every rule is evaluated, and no label has anything of a customer, an order or a secret.
     """
     content, secrets = a_batch(seed=11, count=12)
     waiting, more_secrets = a_batch(seed=12, count=5)
@@ -192,6 +193,10 @@ def test_prometheus_scrapes_what_rules_and_dashboard_name(
         assert asked.values("sat_deposit_rupiah")["demo"] > 0
         assert asked.values("sat_log_events_total")[""] > 20
         assert set(asked.values("sat_figures_read").values()) == {1.0}
+    families = text_string_to_metric_families(text)
+    # The format has the time at which a histogram was made as a figure of its own.
+    served = {family.name for family in families if not family.name.endswith("_created")}
+    assert named_in(re.findall(r"`(sat_[a-z_]+)`", PAGE.read_text("utf-8"))) == served | sent_by_statsd()
     private = {*secrets, *more_secrets, *delivered(database), TOKEN}
     assert_nothing_of_customers(text, {*private, *request_ids, paid, batch_id})
     assert_spans_tell_how_orders_were_paid(spans.get_finished_spans(), private, set(request_ids), paid)
