@@ -83,7 +83,7 @@ def test_a_day_of_finance(office: Office, page: Page, books: Planted, tmp_path: 
     page.wait_for_text("Hari sedang ditutup")
     again = office.wait_for_run(f"close_sat_default_{DAY.day}_2")
     assert again.state is RunState.SUCCESS, office.runs.errors
-    page.wait_for_text("Pesanan menurut status")
+    page.wait_for("!document.body.innerText.includes('Hari sedang ditutup')", "page after the close")
 
     # The PDF has the ids, and room for two signatures.
     page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))

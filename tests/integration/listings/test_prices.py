@@ -148,7 +148,10 @@ def test_changes_leave_as_a_file(prices: Prices, monkeypatch: pytest.MonkeyPatch
     assert any(one.endswith("price_rupiah,4000,4100,") for one in lines)
     book = openpyxl.load_workbook(io.BytesIO(files.changes(ALL, EVERY, SEER, Language.INDONESIAN)))
     rows = list(book.worksheets[0].iter_rows(values_only=True))
-    assert (book.sheetnames, rows[0][:4]) == (["Yang berubah"], ("Waktu (WIB)", "Produk", "Nama", "Ubah"))
+    assert (book.sheetnames, rows[0][:4]) == (
+        ["Yang berubah"],
+        ("Waktu (WIB)", "Produk", "Nama", "Perubahan"),
+    )
     assert len(rows) == len(lines)
     assert ("diubah", "Harga", 4_000, 4_100, 0.025) in [row[3:] for row in rows]
     monkeypatch.setattr(application, "MAXIMUM_EXPORTED", 3)
