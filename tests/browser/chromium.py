@@ -45,7 +45,8 @@ KEYS = {
 COMMANDS = {"a": "selectAll", "v": "paste"}
 """What these keys do with Ctrl."""
 TEXT_OF_KEYS = {"Enter": "\r", " ": " "}
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The first draws the same pages without the window of a whole browser around them."""
 
 # Text and attributes that a person finds an element by. Invisible elements do not count.
 _FIND = """
