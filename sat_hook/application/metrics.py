@@ -34,7 +34,7 @@ MAXIMUM_TOKEN_BYTES = 16_384
 LEAST_TOKEN_CHARACTERS = 32
 
 OTHER = "other"
-# A reason is a code. What does not look like one was said by somebody else, and stays out of a label.
+# A reason is a code. Any other text comes from outside, and stays out of a label.
 _CODE = re.compile(r"[a-z][a-z_]{0,47}|[A-Z][0-9]{2}|")
 
 Part = Callable[[], Iterable[Metric]]

@@ -1,7 +1,7 @@
 -- migrate:up
 
 -- How much of its limits an account has used, by what a limit applies to: an append adds what it changes, so its
--- rows are added up. Nobody updates a row, so appends do not wait for each other; the guards, one at a time for each
+-- rows are added up. No row is ever updated, so appends do not wait for each other; the guards, one at a time for each
 -- account, put the rows of a day or batch together into one.
 CREATE TABLE sat.limit_usage (
     account text NOT NULL,
