@@ -112,7 +112,7 @@ class Site:
         return HTMLResponse(html, status, headers=HEADERS)
 
     def _template(self, name: str) -> jinja2.Template:
-        return _environment(self.wording.language).get_template(f"{name}.html.jinja")
+        return environment_of(self.wording.language).get_template(f"{name}.html.jinja")
 
     def _context(self, context: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -276,7 +276,7 @@ def _title(status: int, wording: Wording) -> str:
 
 
 @cache
-def _environment(language: Language) -> jinja2.Environment:
+def environment_of(language: Language) -> jinja2.Environment:
     """The templates with the texts and figures of a language."""
     wording = Wording(language)
     environment = templates_of("sat_hook.web.console")

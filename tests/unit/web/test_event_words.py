@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import re
 import typing
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from sat_hook.application.order_details import HistoryEntry
 from sat_hook.application.rights import Right
 from sat_hook.audit.actions import ActionKind
 from sat_hook.audit.findings import FindingKind
-from sat_hook.domain.event_record import StreamKind, registered_events
+from sat_hook.domain.event_record import StreamId, StreamKind, registered_events
 from sat_hook.domain.event_types import TYPES_OF_STREAMS
 from sat_hook.web.console import event_words
 from sat_hook.web.console.audit_log import RIGHTS
@@ -24,6 +26,7 @@ from sat_hook.web.console.code_words import PROBLEMS, code_words, way_of
 from sat_hook.web.console.event_words import OTHER_EVENTS, Member, members_of, sentence_of, type_text
 from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.member_words import MEMBERS
+from sat_hook.web.console.site import environment_of
 
 INDONESIAN, ENGLISH = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
 TYPES = {name for name, _ in registered_events()}
@@ -50,6 +53,17 @@ def test_every_type_of_event_has_words_and_a_stream() -> None:
     assert set(event_words.STREAMS) == set(StreamKind)
     assert set(event_words.TABLES) == set(ActionKind)
     assert set(RIGHTS) == set(Right)
+
+
+@pytest.mark.parametrize("kind", StreamKind)
+def test_an_event_of_any_stream_says_what_it_is_about(kind: StreamKind) -> None:
+    """Also one without members, order, file and account, as an acknowledgement of alerts is."""
+    parts = environment_of(Language.ENGLISH).get_template("audit_parts.html.jinja").module
+    about = SimpleNamespace(order_id=None, file_name=None, account=None)
+    event = SimpleNamespace(
+        subject=about, stream=StreamId(kind, "x"), user="", entry=entry("AlertsAcknowledged")
+    )
+    assert re.sub("<[^>]*>", "", parts.subject(event)).strip()
 
 
 def test_every_member_has_a_name() -> None:
