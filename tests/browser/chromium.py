@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -314,7 +315,10 @@ def browser(path: str, width: int = 1280, height: int = 1600) -> Iterator[Page]:
             f"--user-data-dir={profile}",
             "about:blank",
         ]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        # A group of its own: the named program may be a script that only starts the browser.
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
             try:
                 # Keepalive pings draw from the global random generator in a thread of their own;
                 # Hypothesis then blames the strategies of tests that run meanwhile.
@@ -323,7 +327,7 @@ def browser(path: str, width: int = 1280, height: int = 1600) -> Iterator[Page]:
                 ) as connection:
                     yield Page(connection)
             finally:
-                process.terminate()
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:

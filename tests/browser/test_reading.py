@@ -8,9 +8,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.browser.chromium import Page, needs_chromium
+from tests.browser.chromium import Page, browser, chromium_path, needs_chromium
 from tests.browser.reading import DESK, PHONE, UnreadableError, Variant, read_everywhere, variants_of
 from tests.loopback import QuietHandler, http_server
 
@@ -115,3 +116,16 @@ def test_click_waits_for_the_page_that_it_asks_for(page: Page, site: str) -> Non
     page.tab_to("button")
     page.press("Enter")
     assert page.evaluate("location.pathname") == "/slow.html"
+
+
+def test_a_browser_ends_with_its_block() -> None:
+    """All of its processes, also where the program is a script around the browser."""
+    path = chromium_path()
+    assert path is not None
+    here = psutil.Process()
+    before = set(here.children(recursive=True))
+    with browser(path):
+        started = set(here.children(recursive=True)) - before
+        assert len(started) > 2
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert alive == []
