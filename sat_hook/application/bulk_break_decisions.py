@@ -41,7 +41,7 @@ class BulkBreakDecisions(KeptDecisions):
         acting = ActOnBreaks(act, self.store)
         standing: dict[tuple[BreakCategory, BreakState], list[int]] = {}
         undone = [refusal for break_id in missing if (refusal := acting.refusal(break_id, None)) is not None]
-        amount = size = 0
+        amount = 0
         accounts: dict[str, None] = {}
         for one in found:
             if (refusal := acting.refusal(one.break_id, one)) is not None:
@@ -51,14 +51,13 @@ class BulkBreakDecisions(KeptDecisions):
             counted[0] += 1
             counted[1] += abs(one.amount_rupiah)
             amount += one.amount_rupiah
-            size += abs(one.amount_rupiah)
             accounts[one.account] = None
         return BreakPreview(
             act=act,
             digest=_digest(found, missing),
             breaks=sum(number for number, _ in standing.values()),
             amount_rupiah=amount,
-            size_rupiah=size,
+            size_rupiah=sum(rupiah for _, rupiah in standing.values()),
             accounts=tuple(accounts),
             by_category={key: (number, rupiah) for key, (number, rupiah) in sorted(standing.items())},
             undone=tuple(undone[:SHOWN_UNDONE]),

@@ -46,6 +46,7 @@ from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
 
 MAXIMUM_BODY_TEXT = 10_000
+DIGEST = "^[0-9a-f]{64}$"
 T = TypeVar("T")
 
 
@@ -178,6 +179,8 @@ DayPath = Annotated[BoundedDay, Path()]
 # A form sends an empty text for a day that is not chosen.
 ChosenDay = Annotated[BoundedDay | None, BeforeValidator(lambda text: text or None)]
 DayQuery = Annotated[ChosenDay, Query()]
+ShownDigest = Annotated[str, Body(pattern=DIGEST, description="what the preview returned")]
+ShownFormDigest = Annotated[str, Form(pattern=DIGEST)]
 DecisionId = Annotated[str, Path(pattern="^L[A-Z2-7]{25}$")]
 MonthQuery = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="as YYYY-MM")]
 VersionQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1)]

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +327,9 @@ def browser(path: str, width: int = 1280, height: int = 1600) -> Iterator[Page]:
                 ) as connection:
                     yield Page(connection)
             finally:
-                os.killpg(process.pid, signal.SIGTERM)
+                # One that ended by itself has no group left.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
 
 
 def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:

@@ -19,8 +19,10 @@ from sat_hook.application.rights import BOOK_READERS, Right
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import Suggestion
 from sat_hook.web.api.book_models import Ageing, Assigned, BreakDetails, BreakPage, BreakPreview, BreakResult
+from sat_hook.web.api.decisions import WAIT_SECONDS
 from sat_hook.web.api.models import Cursor, Limit, members_of, route
 from sat_hook.web.dependencies import (
+    DIGEST,
     AccountQuery,
     BoundedDay,
     BulkBreakDecisionsDep,
@@ -28,13 +30,12 @@ from sat_hook.web.dependencies import (
     DayQuery,
     DecisionId,
     Reason,
+    ShownDigest,
     service,
 )
 from sat_hook.web.files import as_download, parts_of, uploaded_by
 
 MAXIMUM_BREAK_IDS = 10_000
-WAIT_SECONDS = 10.0
-"""A decision that takes longer is answered as it is by then."""
 BREAK_ID = "^K[A-Z2-7]{15}$"
 BANDS = "^(0-1 days|2-7 days|8-30 days|over 30 days)$"
 
@@ -43,7 +44,7 @@ router = APIRouter(tags=["books"])
 BreaksDep = Annotated[Breaks, Depends(service(Breaks))]
 EvidenceDep = Annotated[BreakEvidenceReader, Depends(service(BreakEvidenceReader))]
 BreakId = Annotated[str, Path(pattern=BREAK_ID)]
-FileDigest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+FileDigest = Annotated[str, Path(pattern=DIGEST)]
 _BreakIds = Annotated[list[Annotated[str, Field(pattern=BREAK_ID)]], Body(max_length=MAXIMUM_BREAK_IDS)]
 
 
@@ -118,7 +119,7 @@ def preview(
 @router.post("/breaks/decide", **route(Right.FINANCE))
 def decide(
     decision: _Decision,
-    digest: Annotated[str, Body(pattern="^[0-9a-f]{64}$", description="what the preview returned")],
+    digest: ShownDigest,
     person: CurrentPerson,
     bulk: BulkBreakDecisionsDep,
     reason: Reason,

@@ -23,6 +23,7 @@ from sat_hook.reconciliation.model import Adjustment, MatchTotals, WaterfallLine
 from sat_hook.reconciliation.versions import Version
 from sat_hook.web.api.models import Cursor, Document, Page, Text, at, route
 from sat_hook.web.dependencies import (
+    DIGEST,
     MAXIMUM_BODY_TEXT,
     AccountPath,
     CurrentPerson,
@@ -52,7 +53,7 @@ class SeenDay(BaseModel):
     """What a person saw of a day: ``result_digest`` and ``seen_position`` of the day that was shown."""
 
     day: date
-    result_digest: str = Field(pattern="^[0-9a-f]{64}$")
+    result_digest: str = Field(pattern=DIGEST)
     seen_position: int = Field(ge=0, lt=2**63)
 
 

@@ -15,7 +15,7 @@ from sat_hook.application.kept_decisions import KeptDecision
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter
 from sat_hook.web.api.models import Document, members_of, route
-from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, DecisionId, Reason
+from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, DecisionId, Reason, ShownDigest
 
 MAXIMUM_REQUEST_IDS = 10_000
 WAIT_SECONDS = 10.0
@@ -107,7 +107,7 @@ def preview(
 @router.post("/decisions", **route(*_RIGHTS))
 def apply(
     act: _Act,
-    digest: Annotated[str, Body(pattern="^[0-9a-f]{64}$", description="what the preview returned")],
+    digest: ShownDigest,
     person: CurrentPerson,
     bulk: BulkDecisionsDep,
     reason: Reason,

@@ -13,7 +13,7 @@ from sat_hook.web.console import break_words
 from sat_hook.web.console.breaks import BreakChoice, ChoiceDep, Selected, Why
 from sat_hook.web.console.decisions import WAIT_SECONDS
 from sat_hook.web.console.site import SiteDep
-from sat_hook.web.dependencies import BulkBreakDecisionsDep, DecisionId
+from sat_hook.web.dependencies import BulkBreakDecisionsDep, DecisionId, ShownFormDigest
 
 router = APIRouter(prefix="/breaks/decisions")
 
@@ -54,7 +54,7 @@ def decide(
     bulk: BulkBreakDecisionsDep,
     choice: ChoiceDep,
     act: Annotated[BreakAct, Form()],
-    digest: Annotated[str, Form(pattern="^[0-9a-f]{64}$")],
+    digest: ShownFormDigest,
     reason: Why,
     break_ids: Selected = [],  # noqa: B006 - FastAPI copies it
     everything: _Everything = False,

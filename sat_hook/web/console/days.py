@@ -23,6 +23,7 @@ from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import Words
 from sat_hook.web.dependencies import (
+    DIGEST,
     AccountPath,
     AccountsDep,
     BoundedDay,
@@ -76,7 +77,7 @@ TERMS: Mapping[str, str] = {
 """The terms of the saldo that a figure may stand for."""
 WAITING_TASK = Words(_("waiting"))
 
-_Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+_Digest = Annotated[str, StringConstraints(pattern=DIGEST)]
 _Word = Annotated[str, Query(max_length=200)]
 _Month = Annotated[str, Query(pattern=r"^(20\d\d-(0[1-9]|1[0-2]))?$")]
 

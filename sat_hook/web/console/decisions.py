@@ -19,7 +19,7 @@ from sat_hook.web.console import order_acts, words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.order_filters import OrderChoice, OrderChoiceDep
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import BulkDecisionsDep, DecisionId
+from sat_hook.web.dependencies import BulkDecisionsDep, DecisionId, ShownFormDigest
 
 router = APIRouter(prefix="/decisions")
 
@@ -136,7 +136,7 @@ def apply(
     bulk: BulkDecisionsDep,
     choice: OrderChoiceDep,
     act: Annotated[BulkAct, Form()],
-    digest: Annotated[str, Form(pattern="^[0-9a-f]{64}$")],
+    digest: ShownFormDigest,
     reason: Annotated[str, Form(max_length=500)],
     request_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
     everything: _Everything = False,

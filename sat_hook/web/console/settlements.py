@@ -22,7 +22,7 @@ from sat_hook.web.api.settlements import SettlementsDep, UploadId
 from sat_hook.web.console import settlement_words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import DayBooksDep, DayQuery
+from sat_hook.web.dependencies import DayBooksDep, DayQuery, ShownFormDigest
 from sat_hook.web.files import as_download, form_by
 
 router = APIRouter(prefix="/settlements")
@@ -68,7 +68,7 @@ def choose(
     books: DayBooksDep,
     account: Annotated[str, Form(max_length=200)],
     day: Annotated[date, Form()],
-    digest: Annotated[str, Form(pattern="^[0-9a-f]{64}$")],
+    digest: ShownFormDigest,
     reason: Annotated[str, Form(max_length=MAXIMUM_REASON_CHARACTERS)],
 ) -> Response:
     """Say which of several files with the same orders counts."""
